@@ -1,0 +1,2 @@
+//! The door: flags in, exit code out.
+fn main() {}

@@ -1,0 +1,605 @@
+//! Plan: a scenario checked and resolved, with nothing optional left undecided.
+//!
+//! `scenario/keys.rs` is the catalogue of keys (names, kinds, defaults, words for the schema),
+//! `scenario/file.rs` reads TOML by it and reports every mistake at once, `scenario/resolve.rs` makes
+//! the [`Plan`], and `scenario/payload.rs` renders request bodies from it.
+
+use crate::time::Span;
+
+/// Everything that a run does, decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names the run directory.
+    pub name: String,
+    /// Every random choice of the run is a function of this number.
+    pub seed: u64,
+    /// Whom to load.
+    pub target: Target,
+    /// How the service speaks.
+    pub api: Profile,
+    /// How requests are carried.
+    pub http: Http,
+    /// The built-in service, where `target` is it.
+    pub simulator: SimPlan,
+    /// Stages, one after the other; never empty.
+    pub load: Vec<Stage>,
+    /// What a submit is.
+    pub submit: Submit,
+    /// How works are followed.
+    pub poll: Poll,
+    /// A limit of submits and polls together.
+    pub limits: Option<Limits>,
+    /// How long works are followed after the last arrival.
+    pub drain_limit: Span,
+    /// What must hold.
+    pub slo: Vec<Slo>,
+    /// When the measurement itself is not to be trusted.
+    pub validity: ValidityLimits,
+    /// What is written.
+    pub report: ReportPlan,
+}
+
+/// The service under test.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The built-in service, or an origin with an optional path, without a trailing slash.
+    pub base: Base,
+    /// Fills `{intake_id}` in the profile's paths.
+    pub intake_id: String,
+    /// Where the key comes from; the key itself is never in a plan.
+    pub api_key: Option<SecretRef>,
+    /// Origins beside that of `base_url` which may be given the key.
+    pub trusted_origins: Vec<String>,
+    /// A ceiling of all requests together, which no other setting can exceed.
+    pub max_rate: Option<Rate>,
+}
+
+/// What `base_url` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// `"simulator"`: the service is started with the run.
+    Simulator,
+    /// A real one: `scheme://host[:port][/path]`.
+    Url(String),
+}
+
+/// A reference to a secret, as it may be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretRef {
+    /// `env:NAME`
+    Env(String),
+    /// `file:PATH`
+    File(String),
+}
+
+/// An exact rate: `count` in every `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, never 0 except in a ramp's end or a pause.
+    pub count: u64,
+    /// In which time, never 0.
+    pub per: Span,
+}
+
+impl Rate {
+    /// Works or requests per second.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate for people and for statistics"
+    )]
+    pub fn per_second(self) -> f64 {
+        self.count as f64 / self.per.seconds()
+    }
+}
+
+/// A bucket: a rate and how many may leave at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The rate at which it fills.
+    pub rate: Rate,
+    /// How much it holds, at least 1.
+    pub burst: u32,
+}
+
+/// One stage of the load.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// When arrivals are due.
+    pub arrivals: Arrivals,
+    /// How long the stage lasts.
+    pub duration: Span,
+}
+
+/// The law of the arrivals of a stage.
+#[derive(Clone, Debug)]
+pub enum Arrivals {
+    /// Evenly spaced.
+    Constant(Shape),
+    /// A Poisson process.
+    Poisson(Shape),
+    /// A recorded log: offsets from the start of the stage, ascending.
+    Replay(std::sync::Arc<[Span]>),
+}
+
+/// The rate over a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The same all the time.
+    Flat(Rate),
+    /// Changing linearly from one to the other.
+    Ramp(Rate, Rate),
+}
+
+/// What a submit is.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// The body, a template.
+    pub body: payload::Template,
+    /// Headers beside those of the profile: name and template.
+    pub headers: Vec<(String, payload::Template)>,
+    /// An `Idempotency-Key` header.
+    pub idempotency_key: IdempotencyKey,
+    /// Rows that templates may use.
+    pub corpus: Option<payload::Corpus>,
+    /// From the send to the whole answer.
+    pub timeout: Span,
+    /// Submits on the wire at once; 0 = no cap, the open loop.
+    pub max_in_flight: u32,
+    /// What happens to an arrival that a local limit holds back.
+    pub overload: Overload,
+    /// How often a submit that got 429 is sent again; 0 = it is rejected.
+    pub retries: u32,
+}
+
+/// The form of the `Idempotency-Key` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdempotencyKey {
+    /// Not sent.
+    Off,
+    /// As Stripe has it: a bare uuid.
+    Bare,
+    /// As the IETF draft has it: a structured-field string.
+    Quoted,
+}
+
+/// What happens to an arrival that a local limit holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// It waits; the wait counts in its latency.
+    Queue,
+    /// It is not sent, and counted.
+    Drop,
+}
+
+/// How works are followed.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// When to ask again.
+    pub policy: PollPolicy,
+    /// The first interval.
+    pub interval: Span,
+    /// When to ask first.
+    pub first: FirstPoll,
+    /// What an interval is counted from.
+    pub from: PollFrom,
+    /// From the accept until a work is given up.
+    pub give_up_after: Span,
+    /// From the accept until a work that was never visible counts as lost.
+    pub lost_after: Span,
+    /// From the send to the whole answer.
+    pub timeout: Span,
+    /// This caller's own bucket for polls.
+    pub budget: Option<Bucket>,
+    /// Headers beside those of the profile.
+    pub headers: Vec<(String, String)>,
+    /// Share of the settled works that are asked once more, in `[0, 1]`.
+    pub recheck: f64,
+    /// How long after its end such a work is asked again.
+    pub recheck_after: Span,
+    /// How long the id of a settled work is remembered.
+    pub remember: Span,
+}
+
+/// When to ask again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PollPolicy {
+    /// The same interval each time.
+    Fixed,
+    /// Each interval `factor` times the one before, up to `cap`; each one shortened or lengthened by
+    /// up to the share `jitter`, drawn from the seed.
+    Exponential {
+        /// At least 1.
+        factor: f64,
+        /// The longest interval.
+        cap: Span,
+        /// In `[0, 1)`.
+        jitter: f64,
+    },
+    /// What the `Retry-After` of an open answer says, else the interval.
+    Hinted,
+}
+
+/// When a work is asked first, counted from its accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstPoll {
+    /// Uniform in one interval.
+    Random,
+    /// After one interval.
+    Interval,
+    /// At once.
+    Now,
+}
+
+/// What an interval is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollFrom {
+    /// The schedule: slots that have passed are skipped and counted.
+    Schedule,
+    /// The last answer.
+    Answer,
+}
+
+/// A limit of submits and polls together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The ceiling; `None` = only what is learned.
+    pub bucket: Option<Bucket>,
+    /// Obey what `RateLimit` headers say.
+    pub learn: bool,
+}
+
+/// How the service speaks: a profile of a job API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// How a work is submitted and accepted.
+    pub submit: SubmitShape,
+    /// How a work is asked for.
+    pub poll: PollShape,
+    /// Which answers end a work.
+    pub terminal: TerminalRule,
+    /// When this key is present and neither null nor false in a terminal answer, the work failed.
+    pub failed_if: Option<Pointer>,
+    /// Where a terminal answer says when the work ended.
+    pub finished_at: Option<Pointer>,
+    /// Statuses of a poll that deny the work for now (404).
+    pub denied: Vec<u16>,
+    /// Statuses of a poll that deny the work for ever (410).
+    pub gone: Vec<u16>,
+    /// The header that carries the key.
+    pub key_header: String,
+    /// Its value; `{key}` stands for the key.
+    pub key_form: String,
+    /// How a bare number in a reset header is read.
+    pub reset: ResetForm,
+    /// The longest wait that a header is believed; longer ones are cut and counted.
+    pub max_retry_after: Span,
+}
+
+/// A JSON pointer (RFC 6901): empty, or beginning with `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer(pub String);
+
+/// How a work is submitted and accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubmitShape {
+    /// `POST` or `PUT`.
+    pub method: String,
+    /// After `base_url`; `{intake_id}` and, for ids that the client chooses, `{work_id}`.
+    pub path: String,
+    /// The form of the body.
+    pub form: BodyForm,
+    /// Statuses that accept.
+    pub accept: Vec<u16>,
+    /// What the body must say as well.
+    pub accept_if: Option<Condition>,
+    /// Where the id is.
+    pub id: IdSource,
+    /// Where the poll URL is, if the answer gives one.
+    pub poll_url: Option<UrlSource>,
+    /// Whether the answer may already hold the result.
+    pub sync: SyncAnswer,
+}
+
+/// The form of a request body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyForm {
+    /// `application/json`
+    Json,
+    /// `application/x-www-form-urlencoded`
+    Form,
+}
+
+/// A value that must stand at a place of a body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// Where.
+    pub pointer: Pointer,
+    /// What: a string, a number, `true`, `false` or null.
+    pub equals: serde_json::Value,
+}
+
+/// Where the id of a work is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdSource {
+    /// In the body; numbers are taken as they are written.
+    Body(Pointer),
+    /// The last path segment of the URL in a header, or of the whole value if it is no URL.
+    Header(String),
+    /// The client chooses a uuid, and writes it as `{work_id}` into path, body or headers.
+    Client,
+}
+
+/// Where the poll URL is, absolute or relative to the submit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrlSource {
+    /// In a header, such as `Location` or `Operation-Location`.
+    Header(String),
+    /// In the body.
+    Body(Pointer),
+}
+
+/// Whether the accept may already hold the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyncAnswer {
+    /// Never: it is not looked for.
+    Never,
+    /// The terminal rule is applied to the accept's body too.
+    Body,
+    /// These statuses mean that the result is there, and good.
+    Status(Vec<u16>),
+}
+
+/// How a work is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PollShape {
+    /// After `base_url`: `{intake_id}` and `{work_id}` are filled in; a query may hold them too.
+    Path(String),
+    /// The URL that the accept gave.
+    Url,
+    /// A collection that holds many works: the path, the array of items, and the id in an item.
+    Collection {
+        /// After `base_url`; may hold `{intake_id}` and `{work_id}`.
+        path: String,
+        /// The array.
+        items: Pointer,
+        /// The id, from the item.
+        id: Pointer,
+    },
+}
+
+/// Which answers to a poll end a work.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TerminalRule {
+    /// A word of any scalar JSON type at a pointer, in an answer of any 2xx status.
+    Word {
+        /// Where.
+        pointer: Pointer,
+        /// Words that mean completed.
+        completed: Vec<serde_json::Value>,
+        /// Words that mean failed.
+        failed: Vec<serde_json::Value>,
+        /// Words that mean "not yet". Any other is open too, but counted as unknown.
+        open: Vec<serde_json::Value>,
+    },
+    /// The HTTP status, which a header may overrule.
+    Status {
+        /// Statuses that mean completed.
+        completed: Vec<u16>,
+        /// Statuses that mean failed.
+        failed: Vec<u16>,
+        /// Statuses that mean "not yet".
+        open: Vec<u16>,
+        /// A header whose word counts more than the status.
+        overrule: Option<HeaderWords>,
+    },
+    /// The work is open while a key is present in a 2xx answer.
+    KeyGone(Pointer),
+}
+
+/// Words in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderWords {
+    /// The header.
+    pub name: String,
+    /// Words that mean completed.
+    pub completed: Vec<String>,
+    /// Words that mean failed.
+    pub failed: Vec<String>,
+    /// Words that mean "not yet".
+    pub open: Vec<String>,
+}
+
+/// How a bare number in a reset header is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetForm {
+    /// From 1e12 on milliseconds of the epoch, from 1e9 on seconds of the epoch, else a delta in seconds.
+    Guess,
+    /// Seconds from now.
+    Delta,
+    /// Seconds since the Unix epoch.
+    Epoch,
+}
+
+/// How requests are carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Which version of HTTP.
+    pub version: HttpVersion,
+    /// From the start of a connection until it can carry a request.
+    pub connect_timeout: Span,
+    /// An idle connection is kept this long.
+    pub keep_alive: Span,
+    /// A PEM file of certificate authorities to trust beside the system's, already read.
+    pub ca: Option<std::sync::Arc<[u8]>>,
+    /// Accept any certificate. Only by an explicit key, and shown in the report.
+    pub insecure: bool,
+    /// Use the proxy that the environment names.
+    pub proxy_from_environment: bool,
+    /// The most of a response body that is read; a longer one is a fault of kind `body`.
+    pub max_body: u64,
+}
+
+/// Which version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: by ALPN under TLS, by prior knowledge without.
+    Http2,
+    /// What ALPN yields; HTTP/1.1 without TLS.
+    Auto,
+}
+
+/// The simulated service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimPlan {
+    /// Workers that share one queue; 0 = as many as there are works.
+    pub workers: u32,
+    /// How long a worker is busy with a work.
+    pub service_time: Law,
+    /// Share of the works that fail.
+    pub fail_ratio: f64,
+    /// From the request to its answer, for submits.
+    pub accept_delay: Law,
+    /// From the request to its answer, for polls.
+    pub poll_delay: Law,
+    /// The bucket of the service.
+    pub rate_limit: Option<Bucket>,
+    /// What the bucket counts.
+    pub rate_scope: RateScope,
+    /// The key it wants, if one is named; otherwise any that begins with `user.` or `team.`.
+    pub api_key: Option<SecretRef>,
+    /// The intake it serves.
+    pub intake_id: String,
+    /// From the accept until a poll can see the work.
+    pub visible_after: Span,
+    /// Times in which it answers nothing; requests that come then are served at the end.
+    pub stalls: Vec<Window>,
+    /// Times in which everything is answered 429.
+    pub refusals: Vec<Window>,
+    /// Share of the requests answered 500.
+    pub error_ratio: f64,
+    /// Share of the submits whose connection is reset before the work is taken.
+    pub reset_before_ratio: f64,
+    /// Share of the submits whose connection is reset after the work is taken.
+    pub reset_after_ratio: f64,
+    /// Share of the accepted works that a poll no longer finds from half of their life on.
+    pub lose_ratio: f64,
+    /// Share of the works that never end.
+    pub endless_ratio: f64,
+    /// Share of the works that are given the id of the work before.
+    pub repeat_id_ratio: f64,
+    /// Share of the works whose terminal state is taken back at the first poll after it was told.
+    pub revert_ratio: f64,
+    /// Share of the answers that are not JSON.
+    pub garbage_ratio: f64,
+}
+
+/// A time window of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When it begins, from the start of the service.
+    pub at: Span,
+    /// How long it lasts.
+    pub length: Span,
+}
+
+/// What the bucket of the service counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateScope {
+    /// Submits only.
+    Submit,
+    /// Polls only.
+    Poll,
+    /// All requests.
+    Both,
+}
+
+/// A law of random times.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Law {
+    /// Always the same.
+    Fixed(Span),
+    /// Uniform between two ends.
+    Uniform(Span, Span),
+    /// Exponential with a mean.
+    Exponential(Span),
+    /// Log-normal with a median and the standard deviation of the logarithm.
+    Lognormal(Span, f64),
+    /// One of several, by weight; the weights sum to 1.
+    Mixture(Vec<(f64, Law)>),
+}
+
+/// A promise to be judged: `metric.statistic < 250ms`, `ratio < 2%`, `count == 0`, `achieved_rate >= 45/s`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slo {
+    /// As written.
+    pub that: String,
+    /// What is judged: a metric's or a count's name, `<ratio>_ratio`, or `achieved_rate`.
+    pub subject: String,
+    /// For a metric: which statistic of it.
+    pub statistic: Option<Statistic>,
+    /// The relation that must hold.
+    pub relation: Relation,
+    /// The bound in SI units: seconds, a fraction, a count, or per second.
+    pub bound: f64,
+    /// By the 95 % bound, or on the bare value.
+    pub judge: Judge,
+}
+
+/// A statistic of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistic {
+    /// The arithmetic mean.
+    Mean,
+    /// A quantile, in `(0, 1)`.
+    Quantile(f64),
+    /// The largest.
+    Max,
+}
+
+/// A relation between a measured value and a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+    /// `==`
+    Equal,
+}
+
+/// How an SLO is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// By one-sided 95 % bounds.
+    Bounds,
+    /// On the bare value.
+    Point,
+}
+
+/// When the measurement itself is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ValidityLimits {
+    /// The largest p99 of the generator's own lateness.
+    pub schedule_lag_p99: Span,
+    /// The largest share of a core that the generator may use over ten seconds.
+    pub cpu_share: f64,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportPlan {
+    /// Bytes of one body kept in `failures.jsonl`.
+    pub body_bytes: u64,
+    /// Bytes of all last bodies of open works held in memory.
+    pub open_body_bytes: u64,
+    /// Lines of `failures.jsonl`.
+    pub failures: u64,
+}
+
+pub mod payload;
