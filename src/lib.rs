@@ -14,4 +14,5 @@
 pub mod time;
 pub mod work;
 
+pub mod record;
 pub mod scenario;
