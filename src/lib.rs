@@ -11,8 +11,11 @@
 //! The modules below stand in the order in which data flows; a file imports its own row and rows
 //! above it. `ARCHITECTURE.md` has the map and the invariants.
 
+pub mod random;
 pub mod time;
 pub mod work;
+
+pub mod arrival;
 
 pub mod record;
 pub mod scenario;
