@@ -18,4 +18,6 @@ pub mod work;
 pub mod arrival;
 
 pub mod record;
+
+pub mod engine;
 pub mod scenario;

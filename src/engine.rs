@@ -1,0 +1,498 @@
+//! Engine: told the time and what happened, it answers with what to do. Pure and single-threaded.
+//!
+//! The shell (or the virtual world) calls [`Engine::handle`] for each thing that happened, stamped
+//! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it waits
+//! until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send stamp: the
+//! budgets are asked with it, so no budget is exceeded on our own stamps.
+
+mod following;
+pub mod gate;
+mod intake;
+pub mod lifecycle;
+pub mod poll_policy;
+pub mod rate_budget;
+pub mod timers;
+pub mod works;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::arrival::{ArrivalSchedule, Segment};
+use crate::record::interval::Interval;
+use crate::record::ledger::{Count, Gauges, balance};
+use crate::record::row::{Settled, WorkRow};
+use crate::record::{Metric, Recorder};
+use crate::scenario::{Bucket, Plan};
+use crate::time::{NANOS_PER_SECOND, Span, Tick};
+use crate::work::{IntakeReply, Outcome, PollReply, Slot, Source};
+use gate::Gate;
+use lifecycle::Stage;
+use rate_budget::RateBudget;
+use timers::TimerQueue;
+use works::{KnownIds, LastBodies, Words, Work, WorkTable};
+
+/// The length of an interval of the record.
+pub const INTERVAL: Span = Span(NANOS_PER_SECOND);
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Hand this submit to the client now.
+    Submit {
+        /// The work.
+        slot: Slot,
+        /// The number of the arrival: body and headers are functions of it.
+        seq: u64,
+        /// When it was due.
+        intended: Tick,
+    },
+    /// Hand a poll of this work to the client now.
+    Poll {
+        /// The work; [`Engine::address`] says where to ask.
+        slot: Slot,
+    },
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The answer to a submit was read, or will never come.
+    Intake {
+        /// The work.
+        slot: Slot,
+        /// When.
+        at: Tick,
+        /// What it says.
+        reply: IntakeReply,
+    },
+    /// The answer to a poll was read, or will never come.
+    Poll {
+        /// The work.
+        slot: Slot,
+        /// When.
+        at: Tick,
+        /// What it says.
+        reply: PollReply,
+    },
+    /// Connections were opened.
+    Connections {
+        /// How many.
+        opened: u64,
+    },
+    /// The load ends here; works are followed to their end.
+    StopLoad {
+        /// When.
+        at: Tick,
+    },
+    /// The run ends here.
+    StopRun {
+        /// When.
+        at: Tick,
+    },
+}
+
+/// The first answer that says that the operator made a mistake, before anything was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// 401, 403 or 404.
+    pub status: u16,
+    /// The body, capped.
+    pub body: Box<str>,
+}
+
+/// A poll that is due and waits for its turn.
+#[derive(Clone, Copy, Debug)]
+struct DuePoll {
+    due: Tick,
+    slot: Slot,
+    gate_before: Span,
+    budget_before: Span,
+}
+
+/// Adds up the time in which something was so.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stopwatch {
+    since: Option<Tick>,
+    total: Span,
+}
+
+impl Stopwatch {
+    fn set(&mut self, running: bool, now: Tick) {
+        self.total = self.read(now);
+        self.since = running.then_some(now);
+    }
+
+    fn read(&self, now: Tick) -> Span {
+        Span(self.total.0 + self.since.map_or(0, |since| now.since(since).0))
+    }
+}
+
+/// One shard's decisions.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    /// The time that was told last.
+    now: Tick,
+    arrivals: ArrivalSchedule,
+    /// The same schedule, ahead where a local limit holds arrivals back: counts what is due.
+    due_arrivals: ArrivalSchedule,
+    /// The last instant at which a local limit let go.
+    released: Tick,
+    works: WorkTable,
+    known: KnownIds,
+    words: Words,
+    bodies: LastBodies,
+    stuck: BTreeMap<u16, u64>,
+    timers: TimerQueue,
+    due: VecDeque<DuePoll>,
+    retries: VecDeque<Slot>,
+    budget: RateBudget,
+    gate: Gate,
+    budget_wait: Stopwatch,
+    submit_refused_until: Tick,
+    poll_refused_until: Tick,
+    submits_in_flight: u64,
+    polls_in_flight: u64,
+    submitting: u64,
+    backlog: u64,
+    recorder: Recorder,
+    interval_end: Tick,
+    intervals: Vec<Interval>,
+    settled: Vec<Settled>,
+    load_end: Tick,
+    drain_end: Tick,
+    run_stopped: bool,
+    answered: bool,
+    refusal: Option<Refusal>,
+}
+
+impl Engine {
+    /// An engine for a share of the plan's schedule, at the origin of the run.
+    pub fn new(plan: Arc<Plan>, segment: Segment) -> Self {
+        let arrivals = ArrivalSchedule::new(&plan.load, plan.seed, segment);
+        let load_end = arrivals.end();
+        let ceiling = plan.target.max_rate.map(|rate| Bucket { rate, burst: 1 });
+        let limits = plan.limits.and_then(|limits| limits.bucket);
+        Self {
+            now: Tick::ZERO,
+            due_arrivals: arrivals.clone(),
+            released: Tick::ZERO,
+            works: WorkTable::default(),
+            known: KnownIds::default(),
+            words: Words::default(),
+            bodies: LastBodies::new(plan.report.open_body_bytes),
+            stuck: BTreeMap::new(),
+            timers: TimerQueue::default(),
+            due: VecDeque::new(),
+            retries: VecDeque::new(),
+            budget: RateBudget::new(ceiling, limits, plan.poll.budget),
+            gate: Gate::new(plan.limits.is_some_and(|limits| limits.learn)),
+            budget_wait: Stopwatch::default(),
+            submit_refused_until: Tick::ZERO,
+            poll_refused_until: Tick::ZERO,
+            submits_in_flight: 0,
+            polls_in_flight: 0,
+            submitting: 0,
+            backlog: 0,
+            recorder: Recorder::new(Tick::ZERO),
+            interval_end: Tick::ZERO + INTERVAL,
+            intervals: Vec::new(),
+            settled: Vec::new(),
+            load_end,
+            drain_end: load_end + plan.drain_limit,
+            run_stopped: false,
+            answered: false,
+            refusal: None,
+            arrivals,
+            plan,
+        }
+    }
+
+    /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly so.
+    pub fn handle(&mut self, input: Input) {
+        match input {
+            Input::Intake { slot, at, reply } => self.on_intake(slot, at, reply),
+            Input::Poll { slot, at, reply } => self.on_poll(slot, at, reply),
+            Input::Connections { opened } => {
+                self.recorder.count_many(Count::NewConnections, opened);
+            }
+            Input::StopLoad { at } => self.stop_load(at),
+            Input::StopRun { at } => {
+                self.stop_load(at);
+                self.run_stopped = true;
+            }
+        }
+    }
+
+    /// What to do at `now`; to be called until there is nothing. `now` never goes back.
+    pub fn next_effect(&mut self, now: Tick) -> Option<Effect> {
+        self.now = now;
+        self.close_intervals(now);
+        self.known.expire(now);
+        self.fire_timers(now);
+        if self.run_stopped || now >= self.drain_end {
+            return None;
+        }
+        self.next_submit(now).or_else(|| self.next_poll(now))
+    }
+
+    /// When to come back if nothing happens before. After [`Engine::next_effect`] has answered that
+    /// there is nothing to do, this is later than its `now`.
+    pub fn next_wakeup(&self) -> Tick {
+        let mut next = self.interval_end;
+        for end in [self.load_end, self.drain_end] {
+            if end > self.now {
+                next = next.min(end);
+            }
+        }
+        if let Some(at) = self.timers.next() {
+            next = next.min(at);
+        }
+        if self.run_stopped || self.now >= self.drain_end {
+            return next;
+        }
+        if let Some(at) = self.submit_wakeup() {
+            next = next.min(at);
+        }
+        if !self.due.is_empty() {
+            next = next.min(self.poll_refused_until);
+        }
+        next
+    }
+
+    /// Whether the run is over: everything settled, or the time for it gone and nothing on the wire.
+    pub fn is_finished(&self, now: Tick) -> bool {
+        if self.run_stopped {
+            return true;
+        }
+        if now < self.load_end {
+            return false;
+        }
+        let on_the_wire = self.submits_in_flight + self.polls_in_flight;
+        let idle = self.works.is_empty() && (self.is_stopped() || self.queued() == 0);
+        on_the_wire == 0 && (idle || now >= self.drain_end)
+    }
+
+    /// Whether the load stages are over at `now`.
+    pub fn is_draining(&self, now: Tick) -> bool {
+        now >= self.load_end
+    }
+
+    /// When the load ends: by its stages, or where it was stopped.
+    pub fn load_end(&self) -> Tick {
+        self.load_end
+    }
+
+    /// When the drain ends at the latest.
+    pub fn drain_end(&self) -> Tick {
+        self.drain_end
+    }
+
+    /// The id of a work and the poll URL that the service gave, if it gave one.
+    pub fn address(&self, slot: Slot) -> Option<(&str, Option<&str>)> {
+        self.works
+            .get(slot)
+            .map(|work| (&*work.id.0, work.url.as_deref()))
+    }
+
+    /// The operator's mistake that the first answer showed.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// The rows of submissions that have settled since the last call.
+    pub fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// The intervals that have ended since the last call.
+    pub fn take_intervals(&mut self) -> Vec<Interval> {
+        std::mem::take(&mut self.intervals)
+    }
+
+    /// Checks that the books balance at `now`; the error is one line.
+    pub fn check_books(&mut self, now: Tick) -> Result<(), String> {
+        let gauges = self.gauges(now);
+        balance(self.recorder.counts(), &gauges)
+    }
+
+    /// How many works, due polls and remembered ids are held: for bounds that a test holds.
+    pub fn held_in_memory(&self) -> (usize, usize, usize) {
+        (self.works.len(), self.due.len(), self.known.len())
+    }
+
+    /// Ends the run at `now`: whatever is open becomes unresolved, whatever is not sent is queued.
+    /// What remains to be written is taken with [`Engine::take_settled`] and
+    /// [`Engine::take_intervals`]; the answer is the number of stuck works by their last status.
+    pub fn close(&mut self, now: Tick) -> BTreeMap<Box<str>, u64> {
+        self.stop_load(now);
+        self.run_stopped = true;
+        self.close_intervals(now);
+        self.expire_held(now);
+        let gauges = self.gauges(now);
+        let stage = self.arrivals.stage_at(now - Span(1));
+        self.intervals.push(self.recorder.close(now, stage, gauges));
+        self.interval_end = now + INTERVAL;
+        for slot in self.works.slots() {
+            let Some(work) = self.works.get(slot) else {
+                continue;
+            };
+            match work.stage {
+                Stage::Submitting | Stage::Retrying => {
+                    self.leave(slot, Outcome::Submitting, None, None);
+                }
+                Stage::Waiting | Stage::Due | Stage::Polling => {
+                    self.leave(slot, Outcome::Unresolved, None, None);
+                }
+                Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => {
+                    self.works.remove(slot);
+                }
+            }
+        }
+        while let Some(arrival) = self
+            .arrivals
+            .peek()
+            .filter(|next| next.intended < self.load_end)
+        {
+            self.settled.push(Settled {
+                row: unsent(arrival, Outcome::Queued),
+                body: None,
+            });
+            self.arrivals.next();
+        }
+        let words = &self.words;
+        self.stuck
+            .iter()
+            .map(|(word, works)| (self.stuck_word(*word, words), *works))
+            .collect()
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the engine")]
+    fn stuck_word(&self, word: u16, words: &Words) -> Box<str> {
+        if word == NEVER_SEEN {
+            "(never seen)".into()
+        } else {
+            words.word(word).into()
+        }
+    }
+
+    /// Whether the load was stopped before its own end: then nothing new is sent.
+    fn is_stopped(&self) -> bool {
+        self.load_end < self.arrivals.end()
+    }
+
+    fn stop_load(&mut self, at: Tick) {
+        if at < self.load_end {
+            self.load_end = at;
+            self.drain_end = at + self.plan.drain_limit;
+        }
+    }
+
+    fn gauges(&mut self, now: Tick) -> Gauges {
+        Gauges {
+            backlog: self.backlog,
+            in_flight: self.submits_in_flight + self.polls_in_flight,
+            queued: self.count_queued(now),
+            submitting: self.submitting,
+        }
+    }
+
+    /// Ends every interval whose end has come.
+    fn close_intervals(&mut self, now: Tick) {
+        while self.interval_end <= now {
+            let end = self.interval_end;
+            self.expire_held(end);
+            let gauges = self.gauges(end);
+            let stage = self.arrivals.stage_at(end - INTERVAL);
+            let stage = stage.filter(|_| end - INTERVAL < self.load_end);
+            self.intervals.push(self.recorder.close(end, stage, gauges));
+            self.interval_end = end + INTERVAL;
+        }
+    }
+
+    /// Takes a work off the table, with its row and its place in the books.
+    ///
+    /// `detected` is when its terminal answer was read, and what told it.
+    fn leave(
+        &mut self,
+        slot: Slot,
+        outcome: Outcome,
+        detected: Option<(Tick, Source)>,
+        body: Option<Box<str>>,
+    ) -> Option<Work> {
+        let last_body = self.bodies.take(slot);
+        let work = self.works.remove(slot)?;
+        let is_stuck = matches!(
+            outcome,
+            Outcome::Expired | Outcome::Lost | Outcome::Unresolved
+        );
+        if is_stuck {
+            *self
+                .stuck
+                .entry(work.last_word.unwrap_or(NEVER_SEEN))
+                .or_insert(0) += 1;
+        }
+        let row = WorkRow {
+            seq: work.seq,
+            stage: work.load_stage,
+            intended: work.intended,
+            sent: Some(work.sent),
+            accepted: work.accepted,
+            http_status: work.http_status,
+            work_id: (!work.id.0.is_empty()).then(|| work.id.clone()),
+            last_open: work.last_open,
+            detected: detected.map(|(at, _)| at),
+            source: detected.map(|(_, source)| source),
+            outcome,
+            polls: work.polls,
+            rate_limited: work.rate_limited,
+            fault: None,
+            maybe_accepted: false,
+            last_status: work.last_word.map(|word| self.words.word(word).into()),
+            finished: None,
+        };
+        let body = body.or(if is_stuck { last_body } else { None });
+        self.settled.push(Settled { row, body });
+        Some(work)
+    }
+
+    /// Records what a terminal answer shows.
+    fn record_end(&mut self, intended: Tick, detected: Tick, outcome: Outcome) {
+        let waited = detected.since(intended);
+        self.recorder.count(Count::Terminal);
+        self.recorder.record(Metric::TimeToTerminal, waited);
+        if outcome == Outcome::Completed {
+            self.recorder.count(Count::Completed);
+            self.recorder.record(Metric::TimeToCompleted, waited);
+        } else {
+            self.recorder.count(Count::Failed);
+            self.recorder.record(Metric::TimeToFailed, waited);
+        }
+    }
+}
+
+/// Stands in the stuck table for works of which no poll ever saw a status.
+const NEVER_SEEN: u16 = u16::MAX;
+
+/// The row of an arrival that was never sent.
+fn unsent(arrival: crate::arrival::Arrival, outcome: Outcome) -> WorkRow {
+    WorkRow {
+        seq: arrival.seq,
+        stage: arrival.stage,
+        intended: arrival.intended,
+        sent: None,
+        accepted: None,
+        http_status: None,
+        work_id: None,
+        last_open: None,
+        detected: None,
+        source: None,
+        outcome,
+        polls: 0,
+        rate_limited: 0,
+        fault: None,
+        maybe_accepted: false,
+        last_status: None,
+        finished: None,
+    }
+}

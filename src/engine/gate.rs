@@ -1,0 +1,337 @@
+//! What the service said about rates: the gate that a 429 closes, and the pace above the ceilings.
+//!
+//! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When the
+//! gate opens, requests leave at 0.7 of the rate that was measured when it closed (as AWS's adaptive
+//! retry does), growing by a tenth of that start each second, until the pace is above twice the
+//! measured rate and is dropped. Headers that announce what remains set a pace of their own, where
+//! the scenario says `learn = true`.
+
+use crate::time::{NANOS_PER_SECOND, Span, Tick};
+use crate::work::RateHint;
+
+/// How long the gate stays closed when the service does not say.
+const UNSAID: Span = Span::from_secs(1);
+/// The share of the measured rate with which requests leave after a closure.
+const REDUCED: f64 = 0.7;
+/// In how many seconds the pace has grown by its own start.
+const GROWTH_SECONDS: f64 = 10.0;
+/// The slowest pace, in requests per second.
+const SLOWEST: f64 = 0.5;
+
+/// Counts sends in the last ten tenths of a second that are over.
+#[derive(Debug, Default)]
+struct SendRate {
+    slots: [u32; Self::SLOTS],
+    newest: u64,
+}
+
+impl SendRate {
+    const SLOTS: usize = 11;
+    const LENGTH: u64 = NANOS_PER_SECOND / 10;
+
+    fn advance(&mut self, now: Tick) {
+        let slot = now.0 / Self::LENGTH;
+        for passed in (self.newest + 1..=slot).rev().take(Self::SLOTS) {
+            self.slots[Self::place(passed)] = 0;
+        }
+        self.newest = self.newest.max(slot);
+    }
+
+    fn place(slot: u64) -> usize {
+        usize::try_from(slot % Self::SLOTS as u64).expect("below eleven")
+    }
+
+    fn sent(&mut self, now: Tick) {
+        self.advance(now);
+        self.slots[Self::place(self.newest)] += 1;
+    }
+
+    fn per_second(&mut self, now: Tick) -> f64 {
+        self.advance(now);
+        let unfinished = self.slots[Self::place(self.newest)];
+        f64::from(self.slots.iter().sum::<u32>() - unfinished)
+    }
+}
+
+/// The pace after a closure.
+#[derive(Clone, Copy, Debug)]
+struct Recovery {
+    from: Tick,
+    start: f64,
+}
+
+impl Recovery {
+    fn rate(self, now: Tick) -> f64 {
+        self.start * (1.0 + now.since(self.from).seconds() / GROWTH_SECONDS)
+    }
+
+    /// Twice the rate that was measured when the gate closed.
+    fn is_over(self, now: Tick) -> bool {
+        self.rate(now) >= 2.0 * self.start / REDUCED
+    }
+}
+
+/// What remains of an announced quota.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    until: Tick,
+    left: u64,
+    gap: Span,
+}
+
+/// Why a request may not leave yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The gate is closed until then.
+    Gate(Tick),
+    /// The pace grants the next one then.
+    Pace(Tick),
+}
+
+/// The gate and the pace of one key.
+#[derive(Debug, Default)]
+pub struct Gate {
+    learn: bool,
+    closed_from: Tick,
+    open_at: Tick,
+    closed_before: Span,
+    last_event: Option<Tick>,
+    sends: SendRate,
+    recovery: Option<Recovery>,
+    announced: Option<Announced>,
+    policy_gap: Option<Span>,
+    next: Tick,
+}
+
+impl Gate {
+    /// An open gate; `learn` obeys what headers announce.
+    pub fn new(learn: bool) -> Self {
+        Self {
+            learn,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a request may leave now.
+    pub fn ask(&mut self, now: Tick) -> Result<(), Hold> {
+        if now < self.open_at {
+            return Err(Hold::Gate(self.open_at));
+        }
+        if self.recovery.is_some_and(|recovery| recovery.is_over(now)) {
+            self.recovery = None;
+        }
+        if self
+            .announced
+            .is_some_and(|announced| now >= announced.until)
+        {
+            self.announced = None;
+        }
+        if let Some(Announced { left: 0, until, .. }) = self.announced {
+            return Err(Hold::Pace(until));
+        }
+        if self.gap(now).is_some() && now < self.next {
+            return Err(Hold::Pace(self.next));
+        }
+        Ok(())
+    }
+
+    /// The time that the pace wants between two requests.
+    fn gap(&self, now: Tick) -> Option<Span> {
+        let recovery = self
+            .recovery
+            .map(|recovery| Span::from_secs_f64(1.0 / recovery.rate(now)));
+        let announced = self
+            .announced
+            .map(|announced| announced.gap)
+            .or(self.policy_gap);
+        recovery.max(announced)
+    }
+
+    /// A request leaves.
+    pub fn sent(&mut self, now: Tick) {
+        self.sends.sent(now);
+        if let Some(announced) = &mut self.announced {
+            announced.left = announced.left.saturating_sub(1);
+        }
+        if let Some(gap) = self.gap(now) {
+            self.next = self.next.max(now) + gap;
+        }
+    }
+
+    /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it is
+    /// an event of its own, not one more answer of the round trip that closed the gate before.
+    pub fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) -> bool {
+        let until = at + hint.retry_after.unwrap_or(UNSAID);
+        if at >= self.open_at {
+            self.closed_before =
+                Span(self.closed_before.0 + self.open_at.since(self.closed_from).0);
+            (self.closed_from, self.open_at) = (at, until);
+        } else {
+            self.open_at = self.open_at.max(until);
+        }
+        let is_event = self.last_event.is_none_or(|last| sent > last);
+        if is_event {
+            self.last_event = Some(at);
+            let start = (REDUCED * self.sends.per_second(at)).max(SLOWEST);
+            self.recovery = Some(Recovery {
+                from: self.open_at,
+                start,
+            });
+        } else if let Some(recovery) = &mut self.recovery {
+            recovery.from = self.open_at;
+        }
+        self.next = self.next.max(self.open_at);
+        is_event
+    }
+
+    /// Headers announced what remains; `on_the_wire` requests may still be counted against it.
+    pub fn announced(&mut self, at: Tick, hint: &RateHint, on_the_wire: u64) {
+        if !self.learn {
+            return;
+        }
+        if let Some(remaining) = hint.remaining {
+            let left = remaining.requests.saturating_sub(on_the_wire);
+            let gap = Span(remaining.reset.0 / left.max(1));
+            self.announced = Some(Announced {
+                until: at + remaining.reset,
+                left,
+                gap,
+            });
+        }
+        if let Some(policy) = hint.policy {
+            self.policy_gap = Some(Span(policy.window.0.div_ceil(policy.quota.max(1))));
+        }
+    }
+
+    /// How long the gate has been closed in all until `now`.
+    pub fn closed_until(&self, now: Tick) -> Span {
+        let current = now.min(self.open_at).since(self.closed_from);
+        Span(self.closed_before.0 + current.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::{Policy, Remaining};
+
+    fn at(millis: u64) -> Tick {
+        Tick(millis * 1_000_000)
+    }
+
+    fn retry_after(seconds: u64) -> RateHint {
+        RateHint {
+            retry_after: Some(Span::from_secs(seconds)),
+            ..RateHint::default()
+        }
+    }
+
+    #[test]
+    fn many_answers_of_one_round_trip_are_one_event() {
+        let mut gate = Gate::new(false);
+        for millis in 0..100 {
+            gate.sent(at(millis));
+        }
+        assert!(gate.throttled(at(50), at(110), &retry_after(2)));
+        for late in 51..100 {
+            assert!(!gate.throttled(at(late), at(111 + late), &retry_after(2)));
+        }
+        assert_eq!(gate.ask(at(1_000)), Err(Hold::Gate(at(2_210))));
+        assert_eq!(gate.ask(at(2_210)), Ok(()));
+        assert_eq!(gate.closed_until(at(5_000)), Span::from_millis(2_100));
+    }
+
+    #[test]
+    fn requests_come_back_at_a_reduced_rate_that_recovers() {
+        let mut gate = Gate::new(false);
+        for step in 0..1_000 {
+            gate.sent(at(step * 10));
+        }
+        // 100/s were measured.
+        assert!(gate.throttled(at(9_990), at(10_000), &retry_after(1)));
+        let mut sent = Vec::new();
+        let mut now = at(11_000);
+        while now < at(60_000) {
+            match gate.ask(now) {
+                Ok(()) => {
+                    gate.sent(now);
+                    sent.push(now);
+                }
+                Err(Hold::Pace(until) | Hold::Gate(until)) => now = until,
+            }
+            if sent.len() > 10_000 {
+                break;
+            }
+        }
+        let within = |from: u64, to: u64| {
+            sent.iter()
+                .filter(|t| **t >= at(from) && **t < at(to))
+                .count()
+        };
+        // 70/s growing by 7/s each second: about 73 in the first second, 108 in the sixth.
+        assert!(
+            (71..=77).contains(&within(11_000, 12_000)),
+            "{}",
+            within(11_000, 12_000)
+        );
+        assert!(
+            (105..=112).contains(&within(16_000, 17_000)),
+            "{}",
+            within(16_000, 17_000)
+        );
+        // At 200/s, that is after 18.6 s, the pace is dropped.
+        assert!(sent.len() > 10_000);
+        assert!(
+            sent[10_000] >= at(29_500) && sent[10_000] <= at(29_700),
+            "{:?}",
+            sent[10_000]
+        );
+    }
+
+    #[test]
+    fn announced_quotas_are_spread_over_their_window_where_the_scenario_learns() {
+        let hint = RateHint {
+            remaining: Some(Remaining {
+                requests: 10,
+                reset: Span::from_secs(5),
+            }),
+            policy: Some(Policy {
+                quota: 100,
+                window: Span::from_secs(50),
+            }),
+            ..RateHint::default()
+        };
+        let mut deaf = Gate::new(false);
+        deaf.announced(at(0), &hint, 0);
+        let mut gate = Gate::new(true);
+        gate.announced(at(0), &hint, 2);
+        let mut sent = 0;
+        for millis in 0..5_000 {
+            assert_eq!(deaf.ask(at(millis)), Ok(()));
+            if gate.ask(at(millis)).is_ok() {
+                gate.sent(at(millis));
+                sent += 1;
+            }
+        }
+        assert_eq!(sent, 8);
+        // The window is over: from here on the policy's 2/s.
+        let later = (5_000..10_000).filter(|millis| {
+            let granted = gate.ask(at(*millis)).is_ok();
+            if granted {
+                gate.sent(at(*millis));
+            }
+            granted
+        });
+        assert_eq!(later.count(), 10);
+    }
+
+    #[test]
+    fn closures_add_up() {
+        let mut gate = Gate::new(false);
+        gate.throttled(at(1_000), at(1_100), &retry_after(1));
+        assert_eq!(gate.closed_until(at(1_600)), Span::from_millis(500));
+        gate.throttled(at(5_000), at(5_100), &retry_after(3));
+        assert_eq!(gate.closed_until(at(5_100)), Span::from_millis(1_000));
+        assert_eq!(gate.closed_until(at(9_000)), Span::from_millis(4_000));
+    }
+}

@@ -1,0 +1,350 @@
+//! Submits: which arrival leaves, what holds one back, and what its answer means.
+
+use super::lifecycle::{Event, Next, Stage, next};
+use super::works::Work;
+use super::{Effect, Engine, Refusal, unsent};
+use crate::arrival::Arrival;
+use crate::record::Metric;
+use crate::record::ledger::Count;
+use crate::record::row::Settled;
+use crate::scenario::Overload;
+use crate::time::{Span, Tick};
+use crate::work::{
+    Anomaly, Fault, IntakeReply, Outcome, PollUrl, RateHint, Slot, Source, Terminal, WorkId,
+};
+
+/// How long a submit that got 429 without a `Retry-After` waits.
+const RETRY_UNSAID: Span = Span::from_secs(1);
+
+impl Engine {
+    /// The next submit that may leave now: retries first, they are older.
+    pub(super) fn next_submit(&mut self, now: Tick) -> Option<Effect> {
+        self.count_due(now);
+        loop {
+            let retry = self.retries.front().copied();
+            let fresh = self
+                .arrivals
+                .peek()
+                .filter(|arrival| self.is_due(*arrival, now));
+            if retry.is_none() && fresh.is_none() {
+                return None;
+            }
+            let held = self.is_full() || !self.has_token(now);
+            match (retry, fresh) {
+                (_, Some(arrival)) if held && self.plan.submit.overload == Overload::Drop => {
+                    self.drop_arrival(arrival);
+                }
+                _ if held => return None,
+                (Some(slot), _) => {
+                    self.retries.pop_front();
+                    if let Some(effect) = self.send_again(slot, now) {
+                        return Some(effect);
+                    }
+                }
+                (None, Some(arrival)) => return Some(self.send(arrival, now)),
+                (None, None) => return None,
+            }
+        }
+    }
+
+    fn is_due(&self, arrival: Arrival, now: Tick) -> bool {
+        arrival.intended <= now && !self.is_stopped()
+    }
+
+    fn is_full(&self) -> bool {
+        let cap = u64::from(self.plan.submit.max_in_flight);
+        cap > 0 && self.submits_in_flight >= cap
+    }
+
+    /// Takes a token for a submit; where there is none, notes when to ask again.
+    fn has_token(&mut self, now: Tick) -> bool {
+        if now < self.submit_refused_until {
+            return false;
+        }
+        // A gate holds submits back only where the scenario gave them a limit: without one the loop
+        // is open, and a 429 is a result.
+        let answer = if self.plan.limits.is_some() {
+            self.gate.ask(now).map_err(|hold| match hold {
+                super::gate::Hold::Gate(until) | super::gate::Hold::Pace(until) => until,
+            })
+        } else {
+            Ok(())
+        };
+        match answer.and_then(|()| self.budget.take_submit(now)) {
+            Ok(()) => true,
+            Err(until) => {
+                self.submit_refused_until = until;
+                self.released = self.released.max(until);
+                false
+            }
+        }
+    }
+
+    /// When a submit can leave next, if nothing happens before.
+    pub(super) fn submit_wakeup(&self) -> Option<Tick> {
+        let arrival = self
+            .arrivals
+            .peek()
+            .filter(|next| next.intended < self.load_end);
+        let waits = self.plan.submit.overload == Overload::Queue && self.is_full();
+        let earliest = match (self.retries.front(), arrival) {
+            _ if waits => return None,
+            (Some(_), _) => self.submit_refused_until,
+            (None, Some(arrival)) if self.plan.submit.overload == Overload::Drop => {
+                arrival.intended
+            }
+            (None, Some(arrival)) => arrival.intended.max(self.submit_refused_until),
+            (None, None) => return None,
+        };
+        Some(earliest)
+    }
+
+    /// Counts arrivals whose instant has come, sent or not.
+    fn count_due(&mut self, now: Tick) {
+        while self
+            .due_arrivals
+            .peek()
+            .is_some_and(|next| next.intended <= now && next.intended < self.load_end)
+        {
+            self.due_arrivals.next();
+            self.recorder.count(Count::Scheduled);
+        }
+    }
+
+    /// Arrivals that are due and neither sent nor dropped.
+    pub(super) fn count_queued(&mut self, now: Tick) -> u64 {
+        self.count_due(now);
+        self.queued()
+    }
+
+    /// The same, as of the last time that was told.
+    pub(super) fn queued(&self) -> u64 {
+        let counts = self.recorder.counts();
+        counts.get(Count::Scheduled) - counts.get(Count::Sent) - counts.get(Count::Dropped)
+    }
+
+    fn drop_arrival(&mut self, arrival: Arrival) {
+        self.arrivals.next();
+        self.recorder.count(Count::Dropped);
+        self.settled.push(Settled {
+            row: unsent(arrival, Outcome::Dropped),
+            body: None,
+        });
+    }
+
+    fn send(&mut self, arrival: Arrival, now: Tick) -> Effect {
+        self.arrivals.next();
+        let Arrival {
+            seq,
+            stage,
+            intended,
+        } = arrival;
+        self.recorder.count(Count::Sent);
+        self.recorder.count(Count::Submits);
+        self.recorder
+            .record(Metric::ScheduleLag, now.since(intended));
+        let ready = intended.max(self.released.min(now));
+        self.recorder.record(Metric::GeneratorLag, now.since(ready));
+        let slot = self.works.insert(Work {
+            seq,
+            load_stage: stage,
+            stage: Stage::Submitting,
+            intended,
+            sent: now,
+            asked: now,
+            accepted: None,
+            id: WorkId("".into()),
+            url: None,
+            foreign: false,
+            due: Tick::NEVER,
+            slot_number: 0,
+            polls: 0,
+            rate_limited: 0,
+            retries: 0,
+            http_status: None,
+            last_open: None,
+            last_word: None,
+            denials: 0,
+        });
+        self.submitting += 1;
+        self.submits_in_flight += 1;
+        self.gate.sent(now);
+        Effect::Submit {
+            slot,
+            seq,
+            intended,
+        }
+    }
+
+    fn send_again(&mut self, slot: Slot, now: Tick) -> Option<Effect> {
+        let work = self.works.get_mut(slot)?;
+        let Next::Enter(stage) = next(work.stage, Event::Resent) else {
+            return None;
+        };
+        work.stage = stage;
+        work.asked = now;
+        let (seq, intended) = (work.seq, work.intended);
+        self.recorder.count(Count::Submits);
+        self.recorder.count(Count::SubmitRetries);
+        self.submits_in_flight += 1;
+        self.gate.sent(now);
+        Some(Effect::Submit {
+            slot,
+            seq,
+            intended,
+        })
+    }
+
+    pub(super) fn on_intake(&mut self, slot: Slot, at: Tick, reply: IntakeReply) {
+        let was_full = self.is_full();
+        let Some(work) = self
+            .works
+            .get_mut(slot)
+            .filter(|work| work.stage == Stage::Submitting)
+        else {
+            return;
+        };
+        self.submits_in_flight -= 1;
+        if was_full {
+            self.released = self.released.max(at);
+        }
+        match reply {
+            IntakeReply::Accepted {
+                status,
+                id,
+                poll_url,
+                at_once,
+                hint,
+            } => {
+                work.http_status = Some(status);
+                self.answered = true;
+                self.hear(at, &hint);
+                self.accept(slot, at, id, poll_url, at_once);
+            }
+            IntakeReply::Rejected { status, body, hint } => {
+                work.http_status = Some(status);
+                self.judge_first_answer(status, &body);
+                self.hear(at, &hint);
+                self.refuse(slot, at, status, body, &hint);
+            }
+            IntakeReply::Failed {
+                fault,
+                status,
+                maybe_accepted,
+                detail,
+            } => {
+                work.http_status = status;
+                self.fail(slot, fault, maybe_accepted, detail);
+            }
+        }
+    }
+
+    fn judge_first_answer(&mut self, status: u16, body: &str) {
+        if !self.answered && matches!(status, 401 | 403 | 404) {
+            self.refusal = Some(Refusal {
+                status,
+                body: body.into(),
+            });
+        }
+        self.answered = true;
+    }
+
+    /// What the headers of any answer say about rates.
+    pub(super) fn hear(&mut self, at: Tick, hint: &RateHint) {
+        self.recorder
+            .count_many(Count::HintClamps, u64::from(hint.clamps));
+        self.gate
+            .announced(at, hint, self.submits_in_flight + self.polls_in_flight);
+    }
+
+    fn accept(
+        &mut self,
+        slot: Slot,
+        at: Tick,
+        id: WorkId,
+        poll_url: PollUrl,
+        at_once: Option<Terminal>,
+    ) {
+        if !id.0.is_empty() && !self.known.note(&id) {
+            self.recorder.count(Anomaly::DuplicateId.into());
+        }
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
+        work.id = id;
+        work.accepted = Some(at);
+        match poll_url {
+            PollUrl::FromProfile => {}
+            PollUrl::Given(url) => work.url = Some(url),
+            PollUrl::Foreign(_) => {
+                work.foreign = true;
+                self.recorder.count(Anomaly::ForeignPollUrl.into());
+            }
+        }
+        self.recorder.count(Count::Accepted);
+        self.recorder
+            .record(Metric::AcceptLatency, at.since(work.intended));
+        self.recorder
+            .record(Metric::AcceptServiceTime, at.since(work.asked));
+        self.submitting -= 1;
+        self.backlog += 1;
+        match at_once {
+            Some(terminal) => {
+                let event = Event::TakenAndEnded(terminal.ending);
+                self.end(slot, at, event, terminal, Source::Sync);
+            }
+            None => self.follow(slot, at),
+        }
+    }
+
+    fn refuse(&mut self, slot: Slot, at: Tick, status: u16, body: Box<str>, hint: &RateHint) {
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
+        let mut event = Event::Refused;
+        if status == 429 || (status == 503 && hint.retry_after.is_some()) {
+            work.rate_limited += 1;
+            self.recorder.count(Count::RateLimited);
+            self.recorder.count(Count::RateLimitedSubmits);
+            if self.gate.throttled(work.asked, at, hint) {
+                self.recorder.count(Count::GateClosures);
+            }
+            if work.retries < self.plan.submit.retries && at < self.drain_end {
+                event = Event::RefusedForNow;
+            }
+        }
+        match next(work.stage, event) {
+            Next::Retry => {
+                work.stage = Stage::Retrying;
+                work.retries += 1;
+                work.due = at + hint.retry_after.unwrap_or(RETRY_UNSAID);
+                self.timers.set(work.due, slot);
+            }
+            Next::Settle(outcome) => {
+                self.recorder.count(Count::Rejected);
+                self.submitting -= 1;
+                self.leave(slot, outcome, None, Some(body));
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, slot: Slot, fault: Fault, maybe_accepted: bool, detail: Box<str>) {
+        let Some(work) = self.works.get(slot) else {
+            return;
+        };
+        let Next::Settle(outcome) = next(work.stage, Event::Unanswered) else {
+            return;
+        };
+        self.recorder.count(Count::IntakeFailed);
+        if maybe_accepted {
+            self.recorder.count(Count::MaybeAccepted);
+        }
+        self.submitting -= 1;
+        self.leave(slot, outcome, None, Some(detail));
+        if let Some(last) = self.settled.last_mut() {
+            last.row.fault = Some(fault);
+            last.row.maybe_accepted = maybe_accepted;
+        }
+    }
+}

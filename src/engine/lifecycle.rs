@@ -1,0 +1,257 @@
+//! One work's state machine: (Stage, Event) → what follows. Total, and without memory of its own.
+//!
+//! ```text
+//!                 ┌── Retrying ◄─┐
+//!                 ▼              │ refused for now
+//!  arrival ─► Submitting ────────┘
+//!                 │ taken                     ┌──── silent, open ───┐
+//!                 ▼                           ▼                     │
+//!              Waiting ── due ──► Due ── sent ──► Polling ──────────┘
+//!                 │ overdue        │ overdue          │ ended, denied for good
+//!                 └────────────────┴──────► Settled ◄─┘
+//!                                              │ due (a work chosen for a recheck)
+//!                                              ▼
+//!                                         RecheckDue ── sent ──► Rechecking ──► gone
+//! ```
+
+use crate::work::{Anomaly, Ending, Outcome};
+
+/// Where a work is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its submit is on the wire.
+    Submitting,
+    /// Its submit got 429 and waits to be sent again.
+    Retrying,
+    /// Accepted; its next poll is not due yet.
+    Waiting,
+    /// Its poll is due and waits for the budget.
+    Due,
+    /// Its poll is on the wire.
+    Polling,
+    /// It ended, and will be asked once more.
+    Settled(Ending),
+    /// Its recheck is due and waits for the budget.
+    RecheckDue(Ending),
+    /// Its recheck is on the wire.
+    Rechecking(Ending),
+}
+
+/// What happened to a work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A submit that got 429 goes out again.
+    Resent,
+    /// The service took it.
+    Taken,
+    /// The service took it, and the result was in the answer.
+    TakenAndEnded(Ending),
+    /// The service answered 429, and the scenario sends it again.
+    RefusedForNow,
+    /// The service refused it.
+    Refused,
+    /// No usable answer to its submit.
+    Unanswered,
+    /// The instant of its next poll has come.
+    PollDue,
+    /// Its poll was handed to the client.
+    PollSent,
+    /// The service says: not yet.
+    Open,
+    /// The poll brought no news: a fault, 429, 5xx, or a denial that is not final.
+    Silent,
+    /// The service denies it for good.
+    DeniedForGood,
+    /// The service says how it ended.
+    Ended(Ending),
+    /// `give_up_after` has passed.
+    Overdue,
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is in this stage now.
+    Enter(Stage),
+    /// Accepted: its first poll is to be scheduled.
+    Follow,
+    /// Its next poll is to be scheduled.
+    AskAgain,
+    /// Its submit waits to be sent again.
+    Retry,
+    /// It has its outcome.
+    Settle(Outcome),
+    /// A second answer about a settled work, with the promise that it broke, if it did.
+    Confirmed(Option<Anomaly>),
+    /// The event says nothing to a work in this stage: the stage stays.
+    Stay,
+}
+
+/// The outcome that a terminal answer stands for.
+pub const fn outcome(ending: Ending) -> Outcome {
+    match ending {
+        Ending::Completed => Outcome::Completed,
+        Ending::Failed => Outcome::Failed,
+    }
+}
+
+/// The whole machine.
+pub fn next(stage: Stage, event: Event) -> Next {
+    match stage {
+        Stage::Submitting => match event {
+            Event::Taken => Next::Follow,
+            Event::TakenAndEnded(ending) => Next::Settle(outcome(ending)),
+            Event::RefusedForNow => Next::Retry,
+            Event::Refused => Next::Settle(Outcome::Rejected),
+            Event::Unanswered => Next::Settle(Outcome::IntakeFailed),
+            _ => Next::Stay,
+        },
+        Stage::Retrying => match event {
+            Event::Resent => Next::Enter(Stage::Submitting),
+            _ => Next::Stay,
+        },
+        Stage::Waiting => match event {
+            Event::PollDue => Next::Enter(Stage::Due),
+            Event::Overdue => Next::Settle(Outcome::Expired),
+            _ => Next::Stay,
+        },
+        Stage::Due => match event {
+            Event::PollSent => Next::Enter(Stage::Polling),
+            Event::Overdue => Next::Settle(Outcome::Expired),
+            _ => Next::Stay,
+        },
+        Stage::Polling => match event {
+            Event::Open | Event::Silent => Next::AskAgain,
+            Event::Ended(ending) => Next::Settle(outcome(ending)),
+            Event::DeniedForGood => Next::Settle(Outcome::Lost),
+            // The answer on the wire decides: what the service says last is what the row says.
+            _ => Next::Stay,
+        },
+        Stage::Settled(ending) => match event {
+            Event::PollDue => Next::Enter(Stage::RecheckDue(ending)),
+            _ => Next::Stay,
+        },
+        Stage::RecheckDue(ending) => match event {
+            Event::PollSent => Next::Enter(Stage::Rechecking(ending)),
+            _ => Next::Stay,
+        },
+        Stage::Rechecking(ending) => match event {
+            Event::Open => Next::Confirmed(Some(Anomaly::TerminalReverted)),
+            Event::Ended(again) if again != ending => Next::Confirmed(Some(Anomaly::Disagreement)),
+            Event::Ended(_) | Event::Silent | Event::DeniedForGood => Next::Confirmed(None),
+            _ => Next::Stay,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Ending::{Completed, Failed};
+
+    const STAGES: [Stage; 8] = [
+        Stage::Submitting,
+        Stage::Retrying,
+        Stage::Waiting,
+        Stage::Due,
+        Stage::Polling,
+        Stage::Settled(Completed),
+        Stage::RecheckDue(Completed),
+        Stage::Rechecking(Completed),
+    ];
+
+    const EVENTS: [Event; 14] = [
+        Event::Resent,
+        Event::Taken,
+        Event::TakenAndEnded(Completed),
+        Event::TakenAndEnded(Failed),
+        Event::RefusedForNow,
+        Event::Refused,
+        Event::Unanswered,
+        Event::PollDue,
+        Event::PollSent,
+        Event::Open,
+        Event::Silent,
+        Event::DeniedForGood,
+        Event::Ended(Completed),
+        Event::Overdue,
+    ];
+
+    /// Every pair that is not a `Stay`, written down a second time from the words of the contract.
+    const fn moves() -> [(Stage, Event, Next); 21] {
+        use Event as E;
+        use Stage as S;
+        [
+            (S::Submitting, E::Taken, Next::Follow),
+            (
+                S::Submitting,
+                E::TakenAndEnded(Completed),
+                Next::Settle(Outcome::Completed),
+            ),
+            (
+                S::Submitting,
+                E::TakenAndEnded(Failed),
+                Next::Settle(Outcome::Failed),
+            ),
+            (S::Submitting, E::RefusedForNow, Next::Retry),
+            (S::Submitting, E::Refused, Next::Settle(Outcome::Rejected)),
+            (
+                S::Submitting,
+                E::Unanswered,
+                Next::Settle(Outcome::IntakeFailed),
+            ),
+            (S::Retrying, E::Resent, Next::Enter(S::Submitting)),
+            (S::Waiting, E::PollDue, Next::Enter(S::Due)),
+            (S::Waiting, E::Overdue, Next::Settle(Outcome::Expired)),
+            (S::Due, E::PollSent, Next::Enter(S::Polling)),
+            (S::Due, E::Overdue, Next::Settle(Outcome::Expired)),
+            (S::Polling, E::Open, Next::AskAgain),
+            (S::Polling, E::Silent, Next::AskAgain),
+            (S::Polling, E::DeniedForGood, Next::Settle(Outcome::Lost)),
+            (
+                S::Polling,
+                E::Ended(Completed),
+                Next::Settle(Outcome::Completed),
+            ),
+            (
+                S::Settled(Completed),
+                E::PollDue,
+                Next::Enter(S::RecheckDue(Completed)),
+            ),
+            (
+                S::RecheckDue(Completed),
+                E::PollSent,
+                Next::Enter(S::Rechecking(Completed)),
+            ),
+            (
+                S::Rechecking(Completed),
+                E::Open,
+                Next::Confirmed(Some(Anomaly::TerminalReverted)),
+            ),
+            (S::Rechecking(Completed), E::Silent, Next::Confirmed(None)),
+            (
+                S::Rechecking(Completed),
+                E::DeniedForGood,
+                Next::Confirmed(None),
+            ),
+            (
+                S::Rechecking(Completed),
+                E::Ended(Completed),
+                Next::Confirmed(None),
+            ),
+        ];
+        for stage in STAGES {
+            for event in EVENTS {
+                let wanted = moves
+                    .iter()
+                    .find(|(from, what, _)| *from == stage && *what == event)
+                    .map_or(Next::Stay, |(_, _, then)| *then);
+                assert_eq!(next(stage, event), wanted, "{stage:?} {event:?}");
+            }
+        }
+        assert_eq!(
+            next(Stage::Rechecking(Completed), Event::Ended(Failed)),
+            Next::Confirmed(Some(Anomaly::Disagreement))
+        );
+    }
+}
