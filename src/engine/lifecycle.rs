@@ -239,7 +239,12 @@ mod tests {
                 E::Ended(Completed),
                 Next::Confirmed(None),
             ),
-        ];
+        ]
+    }
+
+    #[test]
+    fn the_whole_table() {
+        let moves = moves();
         for stage in STAGES {
             for event in EVENTS {
                 let wanted = moves

@@ -166,14 +166,15 @@ mod tests {
     use crate::time::Span;
     use proptest::prelude::*;
 
-    fn bucket(count: u64, burst: u32) -> Option<Bucket> {
-        Some(Bucket {
+    fn budget(limits: Option<(u64, u32)>, polls: Option<(u64, u32)>) -> RateBudget {
+        let bucket = |(count, burst)| Bucket {
             rate: Rate {
                 count,
                 per: Span::from_secs(1),
             },
             burst,
-        })
+        };
+        RateBudget::new(None, limits.map(bucket), polls.map(bucket))
     }
 
     /// The most requests in any window, against `burst + rate x w`, by walking all pairs.
