@@ -15,3 +15,6 @@ pub mod time;
 pub mod work;
 
 pub mod scenario;
+pub mod sim;
+
+pub mod shell;
