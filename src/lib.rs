@@ -21,3 +21,6 @@ pub mod record;
 
 pub mod engine;
 pub mod scenario;
+pub mod sim;
+
+pub mod shell;

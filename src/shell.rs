@@ -1,0 +1,1 @@
+//! The folder that may touch the world: sockets, clocks, files and threads.

@@ -1,0 +1,448 @@
+//! What the service says, and when; and the two ways to read it.
+//!
+//! The virtual world reads an answer as the reply that an HTTP client with the default profile would
+//! make of it ([`Answer::intake_reply`], [`Answer::poll_reply`]); the HTTP face writes it
+//! ([`Answer::http`]). Both come from the same status and the same body, so they cannot part.
+
+use crate::time::{Span, Tick};
+use crate::work::{
+    Ending, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining, Terminal, WorkId,
+};
+use std::borrow::Cow;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To take a work.
+    Submit,
+    /// How a work is getting on.
+    Poll,
+}
+
+/// An answer of the service, or the lack of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// When it leaves, or when the connection is reset.
+    pub at: Tick,
+    /// What it says.
+    pub said: Said<T>,
+    /// The bucket after this request, where the service limits such requests.
+    pub limit: Option<LimitState>,
+}
+
+/// What an answer says; `T` is what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said<T> {
+    /// What was asked for.
+    Granted(T),
+    /// An HTTP status that says why not.
+    Refused(Refusal),
+    /// The status of success, with a body that is not JSON.
+    Garbage,
+    /// The connection is reset, without a byte of an answer.
+    Reset {
+        /// The work was taken before.
+        taken: bool,
+    },
+}
+
+/// The work is taken: the 202.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its ticket.
+    pub work_id: String,
+}
+
+/// The status word of a work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It waits for a worker.
+    Pending,
+    /// A worker has it.
+    Running,
+    /// It is done.
+    Completed,
+    /// It was given up.
+    Failed,
+}
+
+/// Why a request is not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400: the body is no JSON object.
+    BadRequest,
+    /// 401: the key is wrong or missing.
+    Unauthorized,
+    /// 404: no such path or intake.
+    UnknownIntake,
+    /// 404: no such work, or not yet, or no longer.
+    UnknownWork,
+    /// 405: the path has another method.
+    WrongMethod,
+    /// 413: the body is longer than [`super::MAX_REQUEST_BODY`].
+    TooLarge,
+    /// 429: too many requests.
+    Throttled {
+        /// What `Retry-After` says, in seconds, at least 1.
+        retry_after_s: u64,
+    },
+    /// 500: the service broke.
+    Internal,
+}
+
+/// A bucket as the `RateLimit` headers tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitState {
+    /// Requests in a window: `q`.
+    pub quota: u64,
+    /// Length of the window in seconds: `w`.
+    pub window_s: u64,
+    /// Requests that may still leave at once: `r`.
+    pub remaining: u64,
+    /// Seconds until the bucket is full again, at least 1: `t`.
+    pub reset_s: u64,
+}
+
+/// An answer as HTTP has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u64>,
+    /// `Allow`, with a 405.
+    pub allow: Option<&'static str>,
+    /// Stands behind `RateLimit` and `RateLimit-Policy`.
+    pub limit: Option<LimitState>,
+    /// The body.
+    pub body: Cow<'static, str>,
+}
+
+/// What is granted: a status of success and its body.
+trait Grant {
+    const STATUS: u16;
+    fn body(&self) -> Cow<'static, str>;
+}
+
+impl Grant for Taken {
+    const STATUS: u16 = 202;
+    fn body(&self) -> Cow<'static, str> {
+        // An id is of our own making: there is nothing in it to escape.
+        format!(r#"{{"work_id":"{}"}}"#, self.work_id).into()
+    }
+}
+
+impl Grant for Word {
+    const STATUS: u16 = 200;
+    fn body(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Pending => r#"{"status":"pending"}"#,
+            Self::Running => r#"{"status":"running"}"#,
+            Self::Completed => r#"{"status":"completed","result":{"simulated":true}}"#,
+            Self::Failed => r#"{"status":"failed","error":"the simulated work failed"}"#,
+        })
+    }
+}
+
+impl Word {
+    /// The word on the wire and in the truth file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::UnknownIntake | Self::UnknownWork => 404,
+            Self::WrongMethod => 405,
+            Self::TooLarge => 413,
+            Self::Throttled { .. } => 429,
+            Self::Internal => 500,
+        }
+    }
+
+    /// The body.
+    pub const fn body(self) -> &'static str {
+        match self {
+            Self::BadRequest => r#"{"error":"the body must be a JSON object"}"#,
+            Self::Unauthorized => r#"{"error":"missing or wrong key"}"#,
+            Self::UnknownIntake => r#"{"error":"no such intake"}"#,
+            Self::UnknownWork => r#"{"error":"no such work"}"#,
+            Self::WrongMethod => r#"{"error":"method not allowed"}"#,
+            Self::TooLarge => r#"{"error":"the body is too large"}"#,
+            Self::Throttled { .. } => r#"{"error":"too many requests"}"#,
+            Self::Internal => r#"{"error":"internal error"}"#,
+        }
+    }
+}
+
+const GARBAGE: &str = "<html><body>Oops, something went wrong</body></html>";
+const JSON: &str = "application/json";
+
+impl<T> Answer<T> {
+    /// What the headers say about rates, as the default profile reads them.
+    fn hint(&self) -> RateHint {
+        let retry_after = match self.said {
+            Said::Refused(Refusal::Throttled { retry_after_s }) => {
+                Some(Span::from_secs(retry_after_s))
+            }
+            _ => None,
+        };
+        RateHint {
+            retry_after,
+            remaining: self.limit.map(|limit| Remaining {
+                requests: limit.remaining,
+                reset: Span::from_secs(limit.reset_s),
+            }),
+            policy: self.limit.map(|limit| Policy {
+                quota: limit.quota,
+                window: Span::from_secs(limit.window_s),
+            }),
+            clamps: 0,
+        }
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "sealed: the service grants a ticket or a status word, nothing else"
+)]
+impl<T: Grant> Answer<T> {
+    /// The answer as HTTP has it; nothing if the connection is reset.
+    pub fn http(&self) -> Option<HttpAnswer> {
+        let answer = |status, content_type, body| HttpAnswer {
+            status,
+            content_type,
+            retry_after_s: None,
+            allow: None,
+            limit: self.limit,
+            body,
+        };
+        match &self.said {
+            Said::Granted(granted) => Some(answer(T::STATUS, JSON, granted.body())),
+            Said::Garbage => Some(answer(T::STATUS, "text/html", Cow::Borrowed(GARBAGE))),
+            Said::Reset { .. } => None,
+            Said::Refused(refusal) => Some(HttpAnswer {
+                retry_after_s: match refusal {
+                    Refusal::Throttled { retry_after_s } => Some(*retry_after_s),
+                    _ => None,
+                },
+                // The status of success tells the two paths, and so their methods, apart.
+                allow: (*refusal == Refusal::WrongMethod).then_some(
+                    if T::STATUS == Taken::STATUS {
+                        "POST"
+                    } else {
+                        "GET"
+                    },
+                ),
+                ..answer(refusal.status(), JSON, Cow::Borrowed(refusal.body()))
+            }),
+        }
+    }
+}
+
+impl Answer<Taken> {
+    /// What a client makes of it that reads the default profile.
+    pub fn intake_reply(&self) -> IntakeReply {
+        match &self.said {
+            Said::Granted(taken) => IntakeReply::Accepted {
+                status: Taken::STATUS,
+                id: WorkId(taken.work_id.as_str().into()),
+                poll_url: PollUrl::FromProfile,
+                at_once: None,
+                hint: self.hint(),
+            },
+            Said::Refused(refusal) => IntakeReply::Rejected {
+                status: refusal.status(),
+                body: refusal.body().into(),
+                hint: self.hint(),
+            },
+            Said::Garbage => IntakeReply::Failed {
+                fault: Fault::Body,
+                status: Some(Taken::STATUS),
+                maybe_accepted: true,
+                detail: GARBAGE.into(),
+            },
+            Said::Reset { .. } => IntakeReply::Failed {
+                fault: Fault::Reset,
+                status: None,
+                // Nobody outside the service can tell before from after.
+                maybe_accepted: true,
+                detail: "connection reset".into(),
+            },
+        }
+    }
+}
+
+impl Answer<Word> {
+    /// What a client makes of it that reads the default profile.
+    pub fn poll_reply(&self) -> PollReply {
+        let terminal = |ending, word: Word| {
+            let terminal = Terminal {
+                ending,
+                status: word.word().into(),
+                finished: None,
+                body: word.body().into(),
+            };
+            PollReply::Terminal(terminal, self.hint())
+        };
+        match &self.said {
+            Said::Granted(Word::Completed) => terminal(Ending::Completed, Word::Completed),
+            Said::Granted(Word::Failed) => terminal(Ending::Failed, Word::Failed),
+            Said::Granted(word) => PollReply::Open {
+                status: word.word().into(),
+                known: true,
+                body: word.body().into(),
+                hint: self.hint(),
+            },
+            Said::Refused(refusal) => self.refused(*refusal),
+            Said::Garbage => PollReply::Fault(Fault::Body),
+            Said::Reset { .. } => PollReply::Fault(Fault::Reset),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> PollReply {
+        let (status, body) = (refusal.status(), refusal.body().into());
+        match status {
+            404 => PollReply::Denied { gone: false, body },
+            429 => PollReply::Throttled {
+                status,
+                hint: self.hint(),
+            },
+            _ => PollReply::Error { status, body },
+        }
+    }
+}
+
+impl HttpAnswer {
+    /// The headers, `Content-Length` and what the transport adds apart. `RateLimit` and its policy
+    /// are written as draft-ietf-httpapi-ratelimit-headers has them since version 08.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
+        let limits = self.limit.into_iter().flat_map(|limit| {
+            let policy = format!(r#""default";q={};w={}"#, limit.quota, limit.window_s);
+            let state = format!(r#""default";r={};t={}"#, limit.remaining, limit.reset_s);
+            [
+                ("ratelimit-policy", Cow::Owned(policy)),
+                ("ratelimit", Cow::Owned(state)),
+            ]
+        });
+        std::iter::once(("content-type", Cow::Borrowed(self.content_type)))
+            .chain(
+                self.retry_after_s
+                    .map(|s| ("retry-after", s.to_string().into())),
+            )
+            .chain(self.allow.map(|methods| ("allow", methods.into())))
+            .chain(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: LimitState = LimitState {
+        quota: 110,
+        window_s: 1,
+        remaining: 7,
+        reset_s: 2,
+    };
+
+    fn answer<T>(said: Said<T>) -> Answer<T> {
+        Answer {
+            at: Tick::ZERO,
+            said,
+            limit: Some(LIMIT),
+        }
+    }
+
+    #[test]
+    fn a_limited_service_says_so_in_headers_of_the_draft() {
+        let throttled = Said::<Word>::Refused(Refusal::Throttled { retry_after_s: 3 });
+        let http = answer(throttled).http().unwrap();
+        assert_eq!(http.status, 429);
+        let headers: Vec<_> = http.headers().collect();
+        assert_eq!(
+            headers,
+            [
+                ("content-type", Cow::Borrowed("application/json")),
+                ("retry-after", Cow::Borrowed("3")),
+                ("ratelimit-policy", Cow::Borrowed(r#""default";q=110;w=1"#)),
+                ("ratelimit", Cow::Borrowed(r#""default";r=7;t=2"#)),
+            ]
+        );
+    }
+
+    #[test]
+    fn rate_headers_are_structured_fields() {
+        use sfv::{BareItem, List, ListEntry, Parser};
+        let http = answer(Said::Granted(Word::Running)).http().unwrap();
+        let check = |name: &str, params: [(&str, i64); 2]| {
+            let (_, value) = http.headers().find(|(found, _)| *found == name).unwrap();
+            let list: List = Parser::new(value.as_ref()).parse().unwrap();
+            let [ListEntry::Item(item)] = list.as_slice() else {
+                panic!("one item, found {list:?}")
+            };
+            assert!(
+                matches!(&item.bare_item, BareItem::String(name) if name.as_str() == "default")
+            );
+            let found: Vec<(&str, i64)> = item
+                .params
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_integer().unwrap().into()))
+                .collect();
+            assert_eq!(found, params);
+        };
+        check("ratelimit-policy", [("q", 110), ("w", 1)]);
+        check("ratelimit", [("r", 7), ("t", 2)]);
+    }
+
+    #[test]
+    fn every_body_but_garbage_is_a_json_object() {
+        let check = |http: Option<HttpAnswer>, object: bool| {
+            let body = http.unwrap().body;
+            let parsed = serde_json::from_str::<serde_json::Value>(&body);
+            assert_eq!(
+                parsed.is_ok_and(|value| value.is_object()),
+                object,
+                "{body}"
+            );
+        };
+        for word in [Word::Pending, Word::Running, Word::Completed, Word::Failed] {
+            check(answer(Said::Granted(word)).http(), true);
+            let body: serde_json::Value = serde_json::from_str(&word.body()).unwrap();
+            assert_eq!(body["status"], word.word());
+        }
+        for refusal in [
+            Refusal::BadRequest,
+            Refusal::Unauthorized,
+            Refusal::UnknownIntake,
+            Refusal::UnknownWork,
+            Refusal::WrongMethod,
+            Refusal::TooLarge,
+            Refusal::Throttled { retry_after_s: 1 },
+            Refusal::Internal,
+        ] {
+            check(answer(Said::<Word>::Refused(refusal)).http(), true);
+        }
+        check(
+            answer(Said::Granted(Taken {
+                work_id: "work_1".into(),
+            }))
+            .http(),
+            true,
+        );
+        check(answer(Said::<Taken>::Garbage).http(), false);
+        assert_eq!(answer(Said::<Taken>::Reset { taken: true }).http(), None);
+    }
+}
