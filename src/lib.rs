@@ -11,16 +11,25 @@
 //! The modules below stand in the order in which data flows; a file imports its own row and rows
 //! above it. `ARCHITECTURE.md` has the map and the invariants.
 
+// 0 nouns
 pub mod random;
 pub mod time;
 pub mod work;
 
+// 1 description
+pub mod scenario;
+
+// 2 load law
 pub mod arrival;
 
+// 3 measurement
 pub mod record;
 
+// 4 decision
 pub mod engine;
-pub mod scenario;
+
+// 5 test world
 pub mod sim;
 
+// 6 world
 pub mod shell;

@@ -20,6 +20,7 @@ mod life;
 mod limiter;
 mod service;
 mod truth;
+pub mod world;
 
 pub use answer::{Answer, HttpAnswer, Kind, LimitState, Refusal, Said, Taken, Word};
 pub use law::{draw, mean};
