@@ -15,3 +15,4 @@ pub mod time;
 pub mod work;
 
 pub mod scenario;
+pub mod wire;

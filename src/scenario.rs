@@ -603,3 +603,4 @@ pub struct ReportPlan {
 }
 
 pub mod payload;
+mod profile;
