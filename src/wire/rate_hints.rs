@@ -27,6 +27,7 @@ enum Name {
     Date,
     RetryAfter,
     RetryAfterMillis,
+    AzureRetryAfterMillis,
     RateLimit,
     RateLimitPolicy,
     Limit,
@@ -48,7 +49,7 @@ const NAMES: [(&str, Name); 19] = [
     ("date", Name::Date),
     ("retry-after", Name::RetryAfter),
     ("retry-after-ms", Name::RetryAfterMillis),
-    ("x-ms-retry-after-ms", Name::RetryAfterMillis),
+    ("x-ms-retry-after-ms", Name::AzureRetryAfterMillis),
     ("ratelimit", Name::RateLimit),
     ("ratelimit-policy", Name::RateLimitPolicy),
     ("ratelimit-limit", Name::Limit),
@@ -278,8 +279,9 @@ fn seconds(date: i64) -> f64 {
 
 /// RFC 9110, section 10.2.3: whole seconds, or a date. The finer forms of Azure count before it.
 fn retry_after(fields: &Fields<'_>) -> Option<Span> {
-    let millis = fields.text(Name::RetryAfterMillis).and_then(number);
-    if let Some(millis) = millis {
+    let finer = [Name::RetryAfterMillis, Name::AzureRetryAfterMillis];
+    let millis = |name| fields.text(name).and_then(number);
+    if let Some(millis) = finer.into_iter().find_map(millis) {
         return Some(Span::from_secs_f64(millis / 1e3));
     }
     let text = fields.text(Name::RetryAfter)?;

@@ -62,6 +62,11 @@ fn retry_after_in_all_forms() {
         Some(250),
         0,
     );
+    check(
+        &[("retry-after-ms", "250"), ("x-ms-retry-after-ms", "250")],
+        Some(250),
+        0,
+    );
     check(&[("x-ms-retry-after-ms", "12.0")], Some(12), 0);
     check(
         &[("retry-after-ms", "?"), ("Retry-After", "1")],
