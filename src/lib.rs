@@ -18,6 +18,7 @@ pub mod work;
 
 // 1 description
 pub mod scenario;
+pub mod wire;
 
 // 2 load law
 pub mod arrival;

@@ -353,6 +353,7 @@ pub enum SyncAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollShape {
     /// After `base_url`: `{intake_id}` and `{work_id}` are filled in; a query may hold them too.
+    /// `{+work_id}` keeps the slashes of an id that is a path, such as `operations/7`.
     Path(String),
     /// The URL that the accept gave.
     Url,
@@ -603,3 +604,4 @@ pub struct ReportPlan {
 }
 
 pub mod payload;
+mod profile;

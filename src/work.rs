@@ -61,6 +61,9 @@ impl Fault {
 }
 
 /// What an answer said about rates: RFC 9110 `Retry-After` and the `RateLimit` header families.
+///
+/// Where both are there, `retry_after` counts before `remaining.reset`, as the IETF draft
+/// on rate limit headers has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RateHint {
     /// How long to wait, from `Retry-After` (an HTTP date is taken against the answer's own `Date`).
@@ -71,6 +74,48 @@ pub struct RateHint {
     pub policy: Option<Policy>,
     /// Values cut to the longest wait that is believed. Counted, never silent.
     pub clamps: u32,
+    /// Which kind of `RateLimit` headers was understood; the report prints it, as part of it is a guess.
+    pub family: Option<Family>,
+}
+
+/// The kinds of `RateLimit` headers, by the form that their values had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IETF drafts -08 to -11: lists of named policies.
+    IetfList,
+    /// IETF draft -07: one dictionary.
+    IetfDictionary,
+    /// IETF drafts -00 to -06: `RateLimit-Limit`, `-Remaining` and `-Reset`.
+    IetfFields,
+    /// `X-RateLimit-*` without a reset that could be read.
+    Vendor,
+    /// `X-RateLimit-*`, the reset in seconds from now (Reddit, Envoy, Discord).
+    VendorDelta,
+    /// `X-RateLimit-*`, the reset in seconds of the epoch (GitHub).
+    VendorEpoch,
+    /// `X-RateLimit-*`, the reset in milliseconds of the epoch.
+    VendorEpochMillis,
+    /// `X-RateLimit-*`, the reset as a length such as `6m0s`.
+    VendorDuration,
+    /// `X-RateLimit-*`, the reset as a date.
+    VendorDate,
+}
+
+impl Family {
+    /// The word in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::IetfList => "ietf_list",
+            Self::IetfDictionary => "ietf_dictionary",
+            Self::IetfFields => "ietf_fields",
+            Self::Vendor => "vendor",
+            Self::VendorDelta => "vendor_delta",
+            Self::VendorEpoch => "vendor_epoch",
+            Self::VendorEpochMillis => "vendor_epoch_ms",
+            Self::VendorDuration => "vendor_duration",
+            Self::VendorDate => "vendor_date",
+        }
+    }
 }
 
 /// `r` requests remain for the next `reset`.

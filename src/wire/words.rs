@@ -1,0 +1,129 @@
+//! Words of a body, compared by JSON type and value.
+
+use serde_json::Value;
+
+use crate::wire::pointer::{Found, Kind};
+
+/// A status word is kept up to this many characters: it is shown and counted, never followed.
+const SHOWN: usize = 64;
+
+/// One word that a profile names.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    Null,
+    Bool(bool),
+    Number(Box<str>),
+    String(Box<str>),
+}
+
+impl Word {
+    /// Nothing for an object or an array, which no rule can compare.
+    pub(crate) fn new(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Null),
+            Value::Bool(bool) => Some(Self::Bool(*bool)),
+            Value::Number(number) => Some(Self::Number(number.to_string().into())),
+            Value::String(text) => Some(Self::String(text.as_str().into())),
+            Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    pub(crate) fn is(&self, found: Found<'_>) -> bool {
+        match self {
+            Self::Null => found.kind() == Kind::Null,
+            Self::Bool(bool) => found.raw() == if *bool { "true" } else { "false" },
+            Self::Number(number) => {
+                found.kind() == Kind::Number && same_number(number, found.raw())
+            }
+            Self::String(text) => found.string().is_some_and(|found| *found == **text),
+        }
+    }
+
+    /// What the JSON form of protocol buffers leaves out: a field with its default value.
+    fn is_left_out(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(false) => true,
+            Self::Bool(true) => false,
+            Self::Number(number) => same_number(number, "0"),
+            Self::String(text) => text.is_empty(),
+        }
+    }
+}
+
+/// The same text, or the same value where one of them has a fraction or an exponent: `2` is `2.0`.
+fn same_number(one: &str, other: &str) -> bool {
+    let whole = |text: &str| !text.contains(['.', 'e', 'E']);
+    if one == other || (whole(one) && whole(other)) {
+        return one == other;
+    }
+    match (one.parse::<f64>(), other.parse::<f64>()) {
+        (Ok(one), Ok(other)) => one.total_cmp(&other).is_eq(),
+        _ => false,
+    }
+}
+
+/// Words with one meaning.
+#[derive(Clone, Debug)]
+pub(crate) struct Words(Box<[Word]>);
+
+impl Words {
+    pub(crate) fn new(values: &[Value]) -> Self {
+        Self(values.iter().filter_map(Word::new).collect())
+    }
+
+    pub(crate) fn have(&self, found: Found<'_>) -> bool {
+        self.0.iter().any(|word| word.is(found))
+    }
+
+    /// Whether a missing value means one of the words, as `done` of AIP-151 means `false`.
+    pub(crate) fn have_left_out(&self) -> bool {
+        self.0.iter().any(Word::is_left_out)
+    }
+}
+
+/// The beginning of a hostile word.
+pub(crate) fn short(word: &str) -> Box<str> {
+    let end = word
+        .char_indices()
+        .nth(SHOWN)
+        .map_or(word.len(), |(end, _)| end);
+    word[..end].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Pointer;
+    use crate::wire::pointer::Picker;
+    use serde_json::json;
+
+    #[test]
+    fn words_compare_by_type_and_value() {
+        let check = |word: Value, json: &str, same: bool| {
+            let [found] = Picker::new([Some(&Pointer(String::new()))])
+                .pick(json.as_bytes())
+                .unwrap();
+            let is = Word::new(&word).is_some_and(|word| word.is(found.unwrap()));
+            assert_eq!(is, same, "{word} and {json}");
+        };
+        check(json!("done"), "\"done\"", true);
+        check(json!("done"), "\"d\\u006fne\"", true);
+        check(json!("done"), "\"Done\"", false);
+        check(json!(true), "true", true);
+        check(json!(true), "\"true\"", false);
+        check(json!(2), "2", true);
+        check(json!(2), "2.0", true);
+        check(json!(2), "\"2\"", false);
+        check(json!(2.5), "25e-1", true);
+        check(json!(9_007_199_254_740_993_u64), "9007199254740992", false);
+        check(json!(null), "null", true);
+        check(json!(null), "0", false);
+        check(json!({}), "{}", false);
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        assert_eq!(short("done"), "done".into());
+        assert_eq!(short(&"é".repeat(500)).chars().count(), 64);
+    }
+}
