@@ -15,6 +15,7 @@
 mod answer;
 mod calendar;
 mod chance;
+mod http_answer;
 mod law;
 mod life;
 mod limiter;
@@ -22,7 +23,8 @@ mod service;
 mod truth;
 pub mod world;
 
-pub use answer::{Answer, HttpAnswer, Kind, LimitState, Refusal, Said, Taken, Word};
+pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};
+pub use http_answer::{HttpAnswer, LimitState};
 pub use law::{draw, mean};
 pub use service::Service;
 pub use truth::{Answered, Books, LastAnswer, State, Truth, TruthRow};

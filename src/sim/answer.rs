@@ -4,6 +4,7 @@
 //! make of it ([`Answer::intake_reply`], [`Answer::poll_reply`]); the HTTP face writes it
 //! ([`Answer::http`]). Both come from the same status and the same body, so they cannot part.
 
+use super::http_answer::{HttpAnswer, LimitState};
 use crate::time::{Span, Tick};
 use crate::work::{
     Ending, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining, Terminal, WorkId,
@@ -88,36 +89,6 @@ pub enum Refusal {
     },
     /// 500: the service broke.
     Internal,
-}
-
-/// A bucket as the `RateLimit` headers tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitState {
-    /// Requests in a window: `q`.
-    pub quota: u64,
-    /// Length of the window in seconds: `w`.
-    pub window_s: u64,
-    /// Requests that may still leave at once: `r`.
-    pub remaining: u64,
-    /// Seconds until the bucket is full again, at least 1: `t`.
-    pub reset_s: u64,
-}
-
-/// An answer as HTTP has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpAnswer {
-    /// The status code.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// `Retry-After`, in seconds.
-    pub retry_after_s: Option<u64>,
-    /// `Allow`, with a 405.
-    pub allow: Option<&'static str>,
-    /// Stands behind `RateLimit` and `RateLimit-Policy`.
-    pub limit: Option<LimitState>,
-    /// The body.
-    pub body: Cow<'static, str>,
 }
 
 /// What is granted: a status of success and its body.
@@ -325,28 +296,6 @@ impl Answer<Word> {
     }
 }
 
-impl HttpAnswer {
-    /// The headers, `Content-Length` and what the transport adds apart. `RateLimit` and its policy
-    /// are written as draft-ietf-httpapi-ratelimit-headers has them since version 08.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
-        let limits = self.limit.into_iter().flat_map(|limit| {
-            let policy = format!(r#""default";q={};w={}"#, limit.quota, limit.window_s);
-            let state = format!(r#""default";r={};t={}"#, limit.remaining, limit.reset_s);
-            [
-                ("ratelimit-policy", Cow::Owned(policy)),
-                ("ratelimit", Cow::Owned(state)),
-            ]
-        });
-        std::iter::once(("content-type", Cow::Borrowed(self.content_type)))
-            .chain(
-                self.retry_after_s
-                    .map(|s| ("retry-after", s.to_string().into())),
-            )
-            .chain(self.allow.map(|methods| ("allow", methods.into())))
-            .chain(limits)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,47 +313,6 @@ mod tests {
             said,
             limit: Some(LIMIT),
         }
-    }
-
-    #[test]
-    fn a_limited_service_says_so_in_headers_of_the_draft() {
-        let throttled = Said::<Word>::Refused(Refusal::Throttled { retry_after_s: 3 });
-        let http = answer(throttled).http().unwrap();
-        assert_eq!(http.status, 429);
-        let headers: Vec<_> = http.headers().collect();
-        assert_eq!(
-            headers,
-            [
-                ("content-type", Cow::Borrowed("application/json")),
-                ("retry-after", Cow::Borrowed("3")),
-                ("ratelimit-policy", Cow::Borrowed(r#""default";q=110;w=1"#)),
-                ("ratelimit", Cow::Borrowed(r#""default";r=7;t=2"#)),
-            ]
-        );
-    }
-
-    #[test]
-    fn rate_headers_are_structured_fields() {
-        use sfv::{BareItem, List, ListEntry, Parser};
-        let http = answer(Said::Granted(Word::Running)).http().unwrap();
-        let check = |name: &str, params: [(&str, i64); 2]| {
-            let (_, value) = http.headers().find(|(found, _)| *found == name).unwrap();
-            let list: List = Parser::new(value.as_ref()).parse().unwrap();
-            let [ListEntry::Item(item)] = list.as_slice() else {
-                panic!("one item, found {list:?}")
-            };
-            assert!(
-                matches!(&item.bare_item, BareItem::String(name) if name.as_str() == "default")
-            );
-            let found: Vec<(&str, i64)> = item
-                .params
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_integer().unwrap().into()))
-                .collect();
-            assert_eq!(found, params);
-        };
-        check("ratelimit-policy", [("q", 110), ("w", 1)]);
-        check("ratelimit", [("r", 7), ("t", 2)]);
     }
 
     #[test]
@@ -444,5 +352,79 @@ mod tests {
         );
         check(answer(Said::<Taken>::Garbage).http(), false);
         assert_eq!(answer(Said::<Taken>::Reset { taken: true }).http(), None);
+    }
+
+    #[test]
+    fn both_readings_of_a_submit_agree() {
+        let check = |said: Said<Taken>, expected: &str| {
+            let answer = answer(said);
+            let http = answer.http();
+            let reply = answer.intake_reply();
+            let (status, body, found) = match &reply {
+                IntakeReply::Accepted { status, id, .. } => {
+                    let body = format!(r#"{{"work_id":"{}"}}"#, id.0);
+                    (Some(*status), Some(body), "accepted")
+                }
+                IntakeReply::Rejected { status, body, .. } => {
+                    (Some(*status), Some(body.to_string()), "rejected")
+                }
+                IntakeReply::Failed { status: None, .. } => (None, None, "reset"),
+                IntakeReply::Failed { status, detail, .. } => {
+                    (*status, Some(detail.to_string()), "garbage")
+                }
+            };
+            assert_eq!(found, expected);
+            assert_eq!(http.as_ref().map(|http| http.status), status);
+            assert_eq!(http.map(|http| http.body.into_owned()), body);
+        };
+        check(
+            Said::Granted(Taken {
+                work_id: "work_1".into(),
+            }),
+            "accepted",
+        );
+        check(
+            Said::Refused(Refusal::Throttled { retry_after_s: 2 }),
+            "rejected",
+        );
+        check(Said::Refused(Refusal::Internal), "rejected");
+        check(Said::Garbage, "garbage");
+        check(Said::Reset { taken: true }, "reset");
+        check(Said::Reset { taken: false }, "reset");
+    }
+
+    #[test]
+    fn a_poll_reads_as_the_contract_says() {
+        let check = |said: Said<Word>, holds: fn(&PollReply) -> bool| {
+            let reply = answer(said).poll_reply();
+            assert!(holds(&reply), "{reply:?}");
+        };
+        check(
+            Said::Granted(Word::Pending),
+            |reply| matches!(reply, PollReply::Open { status, known: true, .. } if &**status == "pending"),
+        );
+        check(
+            Said::Granted(Word::Failed),
+            |reply| matches!(reply, PollReply::Terminal(end, _) if end.ending == Ending::Failed),
+        );
+        check(Said::Refused(Refusal::UnknownWork), |reply| {
+            matches!(reply, PollReply::Denied { gone: false, .. })
+        });
+        check(
+            Said::Refused(Refusal::Throttled { retry_after_s: 2 }),
+            |reply| {
+                let wait = Some(Span::from_secs(2));
+                matches!(reply, PollReply::Throttled { status: 429, hint } if hint.retry_after == wait)
+            },
+        );
+        check(Said::Refused(Refusal::Internal), |reply| {
+            matches!(reply, PollReply::Error { status: 500, .. })
+        });
+        check(Said::Garbage, |reply| {
+            *reply == PollReply::Fault(Fault::Body)
+        });
+        check(Said::Reset { taken: false }, |reply| {
+            *reply == PollReply::Fault(Fault::Reset)
+        });
     }
 }

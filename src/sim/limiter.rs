@@ -4,7 +4,7 @@
 //! the bucket. Time is counted in nanoseconds times the rate's count, so that a token costs exactly
 //! `per` and nothing is ever rounded.
 
-use super::answer::LimitState;
+use super::http_answer::LimitState;
 use crate::scenario::Bucket;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 

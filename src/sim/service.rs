@@ -1,8 +1,9 @@
 //! The service itself: what it does with a request at an instant.
 
-use super::answer::{Answer, Kind, LimitState, Refusal, Said, Taken, Word};
+use super::answer::{Answer, Kind, Refusal, Said, Taken, Word};
 use super::calendar::Calendar;
 use super::chance::{Chance, Trouble};
+use super::http_answer::LimitState;
 use super::life::{Ids, Life};
 use super::limiter::{Limiter, whole_seconds};
 use super::truth::{Books, LastAnswer, Truth, Work};
@@ -240,7 +241,7 @@ const fn counts(scope: RateScope, kind: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::truth::{Answered, State};
+    use super::super::truth::Answered;
     use super::*;
     use crate::scenario::{Bucket, Law, Rate, Window};
     use crate::sim::quiet_plan;
@@ -343,47 +344,6 @@ mod tests {
                 (23, Some(Completed)),
             ],
         );
-    }
-
-    #[test]
-    fn the_truth_tells_what_happened_and_what_was_said() {
-        let plan = SimPlan {
-            workers: 1,
-            ..quiet_plan()
-        };
-        let mut service = Service::new(&plan, 5, None);
-        let ids: Vec<String> = (0..3).map(|_| take(&mut service, Tick::ZERO)).collect();
-        word(&mut service, Tick(1), &ids[0]);
-        word(&mut service, Tick(2), &ids[0]);
-        let rows: Vec<_> = service.close(Tick(1_500_000_000)).rows().collect();
-        let found: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                (
-                    row.started,
-                    row.terminal,
-                    row.state,
-                    row.polls,
-                    row.last_answer,
-                )
-            })
-            .collect();
-        let running = LastAnswer::Word(Word::Running);
-        assert_eq!(
-            found,
-            [
-                (
-                    Some(Tick::ZERO),
-                    Some(secs(1)),
-                    State::Completed,
-                    2,
-                    running
-                ),
-                (Some(secs(1)), None, State::Running, 0, LastAnswer::Nothing),
-                (None, None, State::Pending, 0, LastAnswer::Nothing),
-            ]
-        );
-        assert!(rows.iter().map(|row| &row.work_id).eq(&ids));
     }
 
     #[test]

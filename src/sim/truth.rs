@@ -346,6 +346,56 @@ mod tests {
     }
 
     #[test]
+    fn the_truth_tells_what_happened_and_what_was_said() {
+        let plan = SimPlan {
+            workers: 1,
+            ..quiet_plan()
+        };
+        let mut service = Service::new(&plan, 5, None);
+        let ids: Vec<String> = (0..3).map(|n| Ids::new(5).name(n)).collect();
+        for _ in 0..3 {
+            service.submit(Tick::ZERO);
+        }
+        service.poll(Tick(1), &ids[0]);
+        service.poll(Tick(2), &ids[0]);
+        let rows: Vec<_> = service.close(Tick(1_500_000_000)).rows().collect();
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row.started,
+                    row.terminal,
+                    row.state,
+                    row.polls,
+                    row.last_answer,
+                )
+            })
+            .collect();
+        let running = LastAnswer::Word(Word::Running);
+        assert_eq!(
+            found,
+            [
+                (
+                    Some(Tick::ZERO),
+                    Some(Tick(1_000_000_000)),
+                    State::Completed,
+                    2,
+                    running
+                ),
+                (
+                    Some(Tick(1_000_000_000)),
+                    None,
+                    State::Running,
+                    0,
+                    LastAnswer::Nothing
+                ),
+                (None, None, State::Pending, 0, LastAnswer::Nothing),
+            ]
+        );
+        assert!(rows.iter().map(|row| &row.work_id).eq(&ids));
+    }
+
+    #[test]
     fn the_file_has_a_row_a_work_and_empty_cells_for_what_did_not_happen() {
         let plan = SimPlan {
             workers: 1,

@@ -1,0 +1,148 @@
+//! The clock of the simulated service, and a timer that is finer than a runtime's millisecond.
+//!
+//! All delayed answers share one timerfd, armed for the earliest: a stall that holds ten thousand
+//! requests costs a heap of them and one wake-up.
+
+use crate::time::{NANOS_PER_SECOND, Tick};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use std::cell::{Cell, RefCell};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+
+/// Who waits until when.
+pub(super) struct Delays {
+    origin: Instant,
+    timer: AsyncFd<OwnedFd>,
+    waiting: RefCell<BinaryHeap<Reverse<Wait>>>,
+    asked: Cell<u64>,
+}
+
+struct Wait {
+    due: Tick,
+    /// Who asked first goes first.
+    order: u64,
+    wake: oneshot::Sender<()>,
+}
+
+impl Delays {
+    /// Nobody waits yet. Must be called inside a runtime that drives sockets.
+    pub(super) fn new(origin: Instant) -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for types whose descriptor may change under it; an \
+                      `OwnedFd` keeps its own until it is dropped"
+        )]
+        let timer = AsyncFd::new(timer)?;
+        Ok(Self {
+            origin,
+            timer,
+            waiting: RefCell::default(),
+            asked: Cell::new(0),
+        })
+    }
+
+    /// The time since the origin; zero before it.
+    pub(super) fn now(&self) -> Tick {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the service has a thread and a clock of its own"
+        )]
+        let elapsed = Instant::now().saturating_duration_since(self.origin);
+        Tick(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Returns at `due`, or at once without touching a timer if that is past.
+    pub(super) async fn until(&self, due: Tick) {
+        if due <= self.now() {
+            return;
+        }
+        let (wake, woken) = oneshot::channel();
+        let order = self.asked.replace(self.asked.get() + 1);
+        let first = {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.push(Reverse(Wait { due, order, wake }));
+            waiting
+                .peek()
+                .is_some_and(|Reverse(wait)| wait.order == order)
+        };
+        if first {
+            self.arm(due);
+        }
+        // The sender leaves the heap only when it is used, or with the whole service.
+        let _ = woken.await;
+    }
+
+    /// Wakes those whose time has come, for ever.
+    pub(super) async fn run(&self) -> io::Result<()> {
+        loop {
+            let mut ready = self.timer.readable().await?;
+            // How often it rang does not matter; reading is what makes it quiet.
+            let _ = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut [0_u8; 8])?));
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let now = self.now();
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(Reverse(first)) = waiting.peek() {
+            if first.due > now {
+                self.arm(first.due);
+                break;
+            }
+            if let Some(Reverse(wait)) = waiting.pop() {
+                // A client that has gone does not hear it.
+                let _ = wait.wake.send(());
+            }
+        }
+    }
+
+    fn arm(&self, due: Tick) {
+        // Zero would disarm it.
+        let nanos = due.since(self.now()).0.max(1);
+        let second = i64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(i64::MAX);
+        let rest = i64::try_from(nanos % NANOS_PER_SECOND).unwrap_or(0);
+        let once = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: Timespec {
+                tv_sec: second,
+                tv_nsec: rest,
+            },
+        };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)
+            .expect("a timer of our own and a valid length");
+    }
+}
+
+impl PartialEq for Wait {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Wait {}
+
+impl PartialOrd for Wait {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Wait {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.due, self.order).cmp(&(other.due, other.order))
+    }
+}
