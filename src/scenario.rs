@@ -1,8 +1,13 @@
 //! Plan: a scenario checked and resolved, with nothing optional left undecided.
 //!
-//! `scenario/keys.rs` is the catalogue of keys (names, kinds, defaults, words for the schema),
-//! `scenario/file.rs` reads TOML by it and reports every mistake at once, `scenario/resolve.rs` makes
-//! the [`Plan`], and `scenario/payload.rs` renders request bodies from it.
+//! ```text
+//!  text ──file──► Tree, checked by keys ──resolve──► Plan ──payload──► bodies and headers
+//!    └────────────────► Mistake (every one) ──picture──► text for people
+//! ```
+//!
+//! [`keys`] is the catalogue of keys (paths, kinds, defaults, words for the schema), [`file`] reads
+//! TOML by it and finds every mistake at once, [`resolve`] makes the [`Plan`], and [`payload`] renders
+//! requests from it. Files that a scenario names are given as bytes: nothing here opens one.
 
 use crate::time::Span;
 
@@ -603,5 +608,22 @@ pub struct ReportPlan {
     pub failures: u64,
 }
 
+mod auxot;
+pub mod corpus;
+mod cursor;
+pub mod file;
+pub mod keys;
+pub mod kind;
+pub mod law;
+pub mod mask;
+pub mod mistake;
 pub mod payload;
 mod profile;
+pub mod rate;
+mod requests;
+pub mod resolve;
+mod rows;
+pub mod schema;
+pub mod slo;
+mod stages;
+pub mod tree;
