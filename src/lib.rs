@@ -16,3 +16,5 @@ pub mod work;
 
 pub mod record;
 pub mod scenario;
+
+pub mod report;
