@@ -29,7 +29,8 @@ pub mod record;
 // 4 decision
 pub mod engine;
 
-// 5 test world
+// 5 values out, test world
+pub mod report;
 pub mod sim;
 
 // 6 world

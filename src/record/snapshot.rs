@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::{Counts, Gauges, balance};
+use super::ledger::{Count, Counts, Gauges, balance};
 use super::{CATALOGUE, Histograms, interval::Interval};
 use crate::time::Tick;
 
@@ -11,6 +11,8 @@ use crate::time::Tick;
 pub struct Snapshot {
     /// Every count since the run began.
     pub counts: Counts,
+    /// Submits sent in the stages of the load, the drain apart.
+    pub sent_in_load: u64,
     /// What was there at the end.
     pub gauges: Gauges,
     /// Every sample.
@@ -22,9 +24,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The key in [`Snapshot::stuck`] of works that no poll has ever had a word for.
+    pub const NO_WORD: &str = "(none)";
+
     /// Adds an interval. The gauges become those of the newest one.
     pub fn absorb(&mut self, interval: &Interval) {
         self.counts.merge(&interval.counts);
+        if interval.stage.is_some() {
+            self.sent_in_load += interval.counts.get(Count::Sent);
+        }
         self.histograms.merge(&interval.histograms);
         if interval.end() >= self.end {
             self.gauges = interval.gauges;

@@ -1,0 +1,395 @@
+//! Report: what a run was, what it measured, and what is to be thought of it.
+//!
+//! Everything here turns values into bytes and back: no file, no clock. `Report` is the whole result;
+//! `summary` and `text` write it, `csv`, `hlog` and `failures` write what is kept while the run goes
+//! on, and `rebuild` makes a [`Snapshot`] from those files again.
+
+pub mod binomial;
+pub mod csv;
+pub mod failures;
+pub mod hlog;
+pub mod live;
+pub mod quantiles;
+pub mod rebuild;
+pub mod slo;
+pub mod summary;
+pub mod text;
+
+#[cfg(test)]
+mod fixture;
+
+use crate::record::Metric;
+use crate::record::ledger::Count;
+use crate::record::snapshot::Snapshot;
+use crate::scenario::{Base, Plan, Slo, ValidityLimits};
+use crate::time::Span;
+use binomial::float;
+use quantiles::Sample;
+use slo::{Decision, Judgement};
+
+/// What the run was, apart from what it measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// The version of this program.
+    pub version: String,
+    /// The wall clock at the origin of all times: microseconds since the Unix epoch.
+    pub started_at: i64,
+    /// How long the load was to last.
+    pub load_planned: Span,
+    /// How long it lasted, the drain apart.
+    pub load: Span,
+    /// How long the whole run lasted.
+    pub duration: Span,
+    /// Why it ended.
+    pub ended_by: EndedBy,
+    /// The service, as it may be shown.
+    pub target: String,
+    /// Certificates were not checked.
+    pub insecure: bool,
+    /// Which family of rate-limit headers the service sent.
+    pub rate_limit_family: Option<String>,
+    /// The run directory, as it may be shown.
+    pub run_dir: String,
+    /// What else a reader must know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Facts {
+    /// What a plan says; the rest is as of a run that never began.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            scenario: plan.name.clone(),
+            seed: plan.seed,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: 0,
+            load_planned: plan.load.iter().fold(Span::ZERO, |sum, stage| {
+                Span(sum.0.saturating_add(stage.duration.0))
+            }),
+            load: Span::ZERO,
+            duration: Span::ZERO,
+            ended_by: EndedBy::Plan,
+            target: match &plan.target.base {
+                Base::Simulator => "the built-in simulator".to_owned(),
+                Base::Url(url) => url.clone(),
+            },
+            insecure: plan.http.insecure,
+            rate_limit_family: None,
+            run_dir: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Intended arrivals per second of the load; none if there was no load.
+    pub fn offered_rate(&self, snapshot: &Snapshot) -> Option<f64> {
+        self.rate(snapshot.counts.get(Count::Scheduled))
+    }
+
+    /// Submits sent per second of the load, those of the drain apart; none if there was no load.
+    pub fn achieved_rate(&self, snapshot: &Snapshot) -> Option<f64> {
+        self.rate(snapshot.sent_in_load)
+    }
+
+    fn rate(&self, events: u64) -> Option<f64> {
+        (self.load > Span::ZERO).then(|| float(events) / self.load.seconds())
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// It was over.
+    Plan,
+    /// The operator stopped it.
+    Interrupt,
+    /// The service refused the key or does not know the intake, so the load was not worth sending.
+    Abort,
+    /// The run could not go on: a full disk, a thread that died.
+    Error,
+    /// It was killed; the report is made from what it had written.
+    Killed,
+}
+
+impl EndedBy {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::Plan,
+        Self::Interrupt,
+        Self::Abort,
+        Self::Error,
+        Self::Killed,
+    ];
+
+    /// The word in `summary.json`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Interrupt => "interrupt",
+            Self::Abort => "abort",
+            Self::Error => "error",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+/// Why a measurement is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The generator itself was late.
+    LateGenerator,
+    /// The books do not balance.
+    Books,
+    /// The wall clock jumped.
+    ClockStep,
+    /// File descriptors ran out.
+    Descriptors,
+    /// A shard used its whole core.
+    Cpu,
+    /// A shard died.
+    ShardDied,
+    /// The journal could not write everything.
+    JournalLost,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Self; 7] = [
+        Self::LateGenerator,
+        Self::Books,
+        Self::ClockStep,
+        Self::Descriptors,
+        Self::Cpu,
+        Self::ShardDied,
+        Self::JournalLost,
+    ];
+
+    /// The word in `summary.json`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LateGenerator => "late_generator",
+            Self::Books => "books",
+            Self::ClockStep => "clock_step",
+            Self::Descriptors => "descriptors",
+            Self::Cpu => "cpu",
+            Self::ShardDied => "shard_died",
+            Self::JournalLost => "journal_lost",
+        }
+    }
+}
+
+/// One reason why a measurement is not to be trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// Which kind.
+    pub code: Code,
+    /// What was found, in SI units; none where it is no number.
+    pub value: Option<f64>,
+    /// What would have been fine.
+    pub limit: Option<f64>,
+    /// A sentence.
+    pub text: String,
+}
+
+/// What is to be thought of the run as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Everything promised was kept.
+    Pass,
+    /// Too few samples to judge a promise, and none is broken.
+    Undecided,
+    /// A promise is broken.
+    Fail,
+    /// The measurement is not to be trusted.
+    Invalid,
+}
+
+impl Verdict {
+    /// The word in `summary.json`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Undecided => "undecided",
+            Self::Fail => "fail",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// The exit code of `report`, which judges the run and not how it ended.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 1,
+            Self::Invalid => 3,
+            Self::Undecided => 4,
+        }
+    }
+}
+
+/// The whole result of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What the run was.
+    pub facts: Facts,
+    /// What it measured.
+    pub snapshot: Snapshot,
+    /// What its validity was judged by.
+    pub limits: ValidityLimits,
+    /// Why it is not to be trusted; empty if it is.
+    pub reasons: Vec<Reason>,
+    /// What became of each promise.
+    pub slo: Vec<Judgement>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+impl Report {
+    /// Judges a run: `reasons` are those that only its world can know (clock, descriptors, processor,
+    /// shards, journal); lateness and books are judged here.
+    pub fn new(plan: &Plan, facts: Facts, snapshot: Snapshot, reasons: Vec<Reason>) -> Self {
+        Self::judge(&plan.slo, plan.validity, facts, snapshot, reasons)
+    }
+
+    /// The same from the parts of a plan that matter.
+    pub fn judge(
+        promises: &[Slo],
+        limits: ValidityLimits,
+        facts: Facts,
+        snapshot: Snapshot,
+        mut reasons: Vec<Reason>,
+    ) -> Self {
+        reasons.extend(late_generator(&snapshot, limits));
+        reasons.extend(snapshot.check_books().err().map(|line| Reason {
+            code: Code::Books,
+            value: None,
+            limit: None,
+            text: format!("the books do not balance: {line}"),
+        }));
+        let slo: Vec<Judgement> = promises
+            .iter()
+            .map(|promise| slo::judge(promise, &snapshot, &facts))
+            .collect();
+        let worst = slo.iter().map(|judged| judged.decision).max();
+        let verdict = match worst {
+            _ if !reasons.is_empty() => Verdict::Invalid,
+            Some(Decision::Fail) => Verdict::Fail,
+            Some(Decision::Undecided) => Verdict::Undecided,
+            Some(Decision::Pass) | None => Verdict::Pass,
+        };
+        Self {
+            facts,
+            snapshot,
+            limits,
+            reasons,
+            slo,
+            verdict,
+        }
+    }
+
+    /// The exit code of `run`: 2 the operator's mistake, 130 interrupted, else that of the verdict.
+    ///
+    /// An abort is a wrong key or intake, and an error a disk or a target that failed: mistakes of the
+    /// operator. A shard that died is ours, and makes the measurement invalid.
+    pub fn exit_code(&self) -> u8 {
+        let ours = |reason: &Reason| reason.code == Code::ShardDied;
+        match self.facts.ended_by {
+            EndedBy::Abort => 2,
+            EndedBy::Error if !self.reasons.iter().any(ours) => 2,
+            EndedBy::Interrupt => 130,
+            EndedBy::Error | EndedBy::Plan | EndedBy::Killed => self.verdict.exit_code(),
+        }
+    }
+}
+
+/// The generator's own lateness, waits that the scenario chose apart.
+fn late_generator(snapshot: &Snapshot, limits: ValidityLimits) -> Option<Reason> {
+    let sample = Sample::of(snapshot, Metric::GeneratorLag);
+    if sample.total() == 0 {
+        return None;
+    }
+    let limit = limits.schedule_lag_p99.seconds();
+    let [lag] = sample.quantiles([0.99]);
+    let late = lag.is_none_or(|lag| lag > limit);
+    late.then(|| Reason {
+        code: Code::LateGenerator,
+        value: lag,
+        limit: Some(limit),
+        text: format!(
+            "the generator was late itself: p99 of its lag is {}, the limit is {}",
+            lag.map_or_else(|| "beyond a day".to_owned(), text::number::time),
+            text::number::time(limit),
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{at_most, facts, limits, run};
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_the_worst_and_the_exit_code_the_first_that_applies() {
+        let check = |bounds: &[f64], reasons: &[Code], ended_by, verdict, code| {
+            let slo: Vec<Slo> = bounds
+                .iter()
+                .map(|bound| at_most("accept_latency", 0.99, *bound))
+                .collect();
+            let reasons = reasons
+                .iter()
+                .map(|code| Reason {
+                    code: *code,
+                    value: None,
+                    limit: None,
+                    text: String::new(),
+                })
+                .collect();
+            let facts = Facts {
+                ended_by,
+                ..facts()
+            };
+            let report = Report::judge(&slo, limits(), facts, run().snapshot, reasons);
+            assert_eq!(report.verdict, verdict, "{bounds:?} {ended_by:?}");
+            assert_eq!(report.exit_code(), code, "{bounds:?} {ended_by:?}");
+        };
+        // The accept latencies of the run are 1 to 100 ms, so p99 is 99 ms: too few for its bound.
+        check(&[], &[], EndedBy::Plan, Verdict::Pass, 0);
+        check(&[0.02], &[], EndedBy::Plan, Verdict::Fail, 1);
+        check(&[1.0], &[], EndedBy::Plan, Verdict::Undecided, 4);
+        check(&[1.0, 0.02], &[], EndedBy::Killed, Verdict::Fail, 1);
+        check(&[0.02], &[Code::Cpu], EndedBy::Plan, Verdict::Invalid, 3);
+        check(
+            &[0.02],
+            &[Code::Cpu],
+            EndedBy::Interrupt,
+            Verdict::Invalid,
+            130,
+        );
+        check(&[], &[], EndedBy::Interrupt, Verdict::Pass, 130);
+        check(&[], &[], EndedBy::Abort, Verdict::Pass, 2);
+        check(
+            &[],
+            &[Code::JournalLost],
+            EndedBy::Error,
+            Verdict::Invalid,
+            2,
+        );
+        check(&[], &[Code::ShardDied], EndedBy::Error, Verdict::Invalid, 3);
+    }
+
+    #[test]
+    fn a_late_generator_and_open_books_make_a_run_invalid() {
+        let mut snapshot = run().snapshot;
+        snapshot.counts.add(Count::Sent, 1);
+        let tight = ValidityLimits {
+            schedule_lag_p99: Span::from_millis(0),
+            ..limits()
+        };
+        let report = Report::judge(&[], tight, facts(), snapshot, Vec::new());
+        let codes: Vec<Code> = report.reasons.iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, [Code::LateGenerator, Code::Books]);
+        assert_eq!(report.verdict, Verdict::Invalid);
+        assert!(report.reasons[1].text.contains("scheduled ="));
+    }
+}

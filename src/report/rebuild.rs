@@ -1,0 +1,516 @@
+//! Rebuild: a run read back from its files, also one that was killed.
+//!
+//! The report ends at the last instant up to which both `intervals.csv` and `histograms.hlog` are whole.
+//! What was cut off after it is left out and said. Works open at that instant are unresolved.
+
+use std::collections::BTreeMap;
+use std::{fmt, io};
+
+use csv::{ReaderBuilder, StringRecord};
+
+use super::hlog::{self, tick};
+use super::{EndedBy, Facts, Reason, summary, text::number};
+use crate::record::CATALOGUE;
+use crate::record::Histograms;
+use crate::record::interval::Interval;
+use crate::record::ledger::{Count, Gauges};
+use crate::record::snapshot::Snapshot;
+use crate::time::{Span, Tick};
+use crate::work::Outcome;
+
+/// The word of works that were open when a run was killed: what a poll last said of them is not known.
+pub const NOT_RECORDED: &str = "(not recorded)";
+
+/// What a run directory holds.
+pub struct Files<'a> {
+    /// `intervals.csv`
+    pub intervals: &'a [u8],
+    /// `histograms.hlog`
+    pub histograms: &'a [u8],
+    /// `works.csv`, read in one pass: it may be larger than memory.
+    pub works: &'a mut dyn io::Read,
+    /// `summary.json`; a run that was killed has none.
+    pub summary: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for Files<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files")
+            .field("intervals", &self.intervals.len())
+            .field("histograms", &self.histograms.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the files of a run say.
+#[derive(Clone, Debug)]
+pub struct Rebuilt {
+    /// What the run was.
+    pub facts: Facts,
+    /// What it measured.
+    pub snapshot: Snapshot,
+    /// Why an earlier report did not trust it, as far as the samples cannot tell.
+    pub reasons: Vec<Reason>,
+}
+
+/// A file that is not what a run writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which file.
+    pub file: &'static str,
+    /// Where, what was found, and what was expected.
+    pub what: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}\nhint: was the file edited, or is it of another run?",
+            self.file, self.what
+        )
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Reads a run. `facts` are those of its plan ([`Facts::of`]) and its directory.
+pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
+    let Files {
+        intervals: written,
+        histograms,
+        works,
+        summary: earlier,
+    } = files;
+    let (rows, rows_torn) = intervals(written)?;
+    let log = hlog::read(histograms).map_err(|what| Unreadable {
+        file: "histograms.hlog",
+        what,
+    })?;
+    let last_row = rows.last().map_or(Tick::ZERO, Interval::end);
+    let ends = log.intervals.iter().map(|(end, _)| *end);
+    let end = ends
+        .filter(|end| *end <= last_row)
+        .max()
+        .unwrap_or(Tick::ZERO);
+
+    let mut snapshot = Snapshot::default();
+    for row in rows.iter().filter(|row| row.end() <= end) {
+        snapshot.absorb(row);
+    }
+    for (_, histograms) in log.intervals.iter().filter(|(at, _)| *at <= end) {
+        snapshot.histograms.merge(histograms);
+    }
+    let recalled = earlier.and_then(|bytes| summary::recall(bytes, &facts));
+    let (mut facts, reasons) = recalled.unwrap_or_else(|| {
+        let staged = rows.iter().filter(|row| row.stage.is_some());
+        let load = staged.map(Interval::end).filter(|at| *at <= end).max();
+        let load = load.map_or(Span::ZERO, |at| at.since(Tick::ZERO));
+        let killed = Facts {
+            started_at: log.started_at.unwrap_or(0),
+            load: load.min(facts.load_planned),
+            duration: end.since(Tick::ZERO),
+            ended_by: EndedBy::Killed,
+            ..facts
+        };
+        (killed, Vec::new())
+    });
+    let (stuck, works_torn) = stuck(works, &snapshot)?;
+    snapshot.stuck = stuck;
+    if facts.ended_by == EndedBy::Killed {
+        facts.notes.push(format!(
+            "the run was killed: this report ends at its last whole interval, at {}",
+            number::time(end.seconds())
+        ));
+    }
+    for (file, torn) in [
+        ("intervals.csv", rows_torn || last_row > end),
+        ("histograms.hlog", log.torn),
+        ("works.csv", works_torn),
+    ] {
+        if torn {
+            facts
+                .notes
+                .push(format!("what stood after it in {file} is left out"));
+        }
+    }
+    Ok(Rebuilt {
+        facts,
+        snapshot,
+        reasons,
+    })
+}
+
+/// Remembers the last byte that was read: a file that does not end with a line end was cut off.
+struct Ending<'a> {
+    from: &'a mut dyn io::Read,
+    last: u8,
+}
+
+impl io::Read for Ending<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.last = into[..read].last().copied().unwrap_or(self.last);
+        Ok(read)
+    }
+}
+
+/// Reads a CSV file row by row. Returns whether its end was cut off: a row that cannot be read is an
+/// error only if another one comes after it.
+fn rows(
+    file: &'static str,
+    from: &mut dyn io::Read,
+    needed: &[&str],
+    mut row: impl FnMut(&Columns, &StringRecord) -> Result<(), String>,
+) -> Result<bool, Unreadable> {
+    let unreadable = |what: String| Unreadable { file, what };
+    let from = Ending { from, last: b'\n' };
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(from);
+    let headers = reader
+        .headers()
+        .map_err(|error| unreadable(error.to_string()))?;
+    let columns = Columns(headers.iter().map(str::to_owned).collect());
+    let mut records = reader.records();
+    let mut next = records.next();
+    let cut_off = |records: &csv::StringRecordsIter<_>| {
+        let ending: &Ending = records.reader().get_ref();
+        ending.last != b'\n'
+    };
+    if next.is_none() && (columns.0.is_empty() || cut_off(&records)) {
+        return Ok(cut_off(&records));
+    }
+    if let Some(name) = needed.iter().find(|name| columns.place(name).is_none()) {
+        return Err(unreadable(format!("line 1: found no column `{name}`")));
+    }
+    while let Some(record) = next {
+        next = records.next();
+        let last = next.is_none();
+        if last && cut_off(&records) {
+            return Ok(true);
+        }
+        match record {
+            Ok(record) => match columns.read(&record, &mut row) {
+                Err(_) if last => return Ok(true),
+                read => read.map_err(unreadable)?,
+            },
+            Err(error) if last && !error.is_io_error() => return Ok(true),
+            Err(error) => return Err(unreadable(error.to_string())),
+        }
+    }
+    Ok(false)
+}
+
+/// The columns of a file by name.
+struct Columns(Vec<String>);
+
+impl Columns {
+    /// Reads one record; the error names its line.
+    fn read(
+        &self,
+        record: &StringRecord,
+        row: &mut impl FnMut(&Self, &StringRecord) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let (found, expected) = (record.len(), self.0.len());
+        let read = if found == expected {
+            row(self, record)
+        } else {
+            Err(format!("found {found} cells, expected {expected}"))
+        };
+        let line = record.position().map_or(0, csv::Position::line);
+        read.map_err(|what| format!("line {line}: {what}"))
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|column| column == name)
+    }
+
+    fn cell<'a>(&self, record: &'a StringRecord, name: &str) -> &'a str {
+        self.place(name)
+            .and_then(|place| record.get(place))
+            .unwrap_or("")
+    }
+
+    /// A count; 0 where the column is not there, as in files of an earlier version.
+    fn count(&self, record: &StringRecord, name: &str) -> Result<u64, String> {
+        let Some(place) = self.place(name) else {
+            return Ok(0);
+        };
+        let cell = &record[place];
+        cell.parse().map_err(|_| {
+            format!(
+                "found `{}` in `{name}`, expected a count",
+                cell.escape_debug()
+            )
+        })
+    }
+
+    fn time(&self, record: &StringRecord, name: &str) -> Result<Tick, String> {
+        let cell = self.cell(record, name);
+        tick(cell).ok_or_else(|| {
+            let found = cell.escape_debug();
+            format!("found `{found}` in `{name}`, expected seconds with six decimals")
+        })
+    }
+}
+
+/// Reads `intervals.csv`: the counts, and of the samples only those above the bounds.
+fn intervals(mut bytes: &[u8]) -> Result<(Vec<Interval>, bool), Unreadable> {
+    let mut intervals = Vec::new();
+    let needed = [
+        "start_s",
+        "length_s",
+        "stage",
+        "scheduled",
+        "sent",
+        "backlog",
+    ];
+    let torn = rows("intervals.csv", &mut bytes, &needed, |columns, record| {
+        intervals.push(interval(columns, record)?);
+        Ok(())
+    })?;
+    Ok((intervals, torn))
+}
+
+fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String> {
+    let stage = match columns.cell(record, "stage") {
+        "" => None,
+        cell => Some(cell.parse().map_err(|_| {
+            format!(
+                "found `{}` in `stage`, expected a number",
+                cell.escape_debug()
+            )
+        })?),
+    };
+    let count = |name: &str| columns.count(record, name);
+    let mut interval = Interval {
+        start: columns.time(record, "start_s")?,
+        length: columns.time(record, "length_s")?.since(Tick::ZERO),
+        stage,
+        counts: crate::record::ledger::Counts::default(),
+        gauges: Gauges {
+            backlog: count("backlog")?,
+            in_flight: count("in_flight")?,
+            queued: count("queued")?,
+            submitting: count("submitting")?,
+        },
+        histograms: Histograms::default(),
+    };
+    for what in Count::ALL {
+        interval.counts.add(*what, count(what.name())?);
+    }
+    for metric in &CATALOGUE {
+        let samples = count(&format!("{}_overflow", metric.name))?;
+        interval.histograms.add_overflow(metric.metric, samples);
+    }
+    Ok(interval)
+}
+
+/// Open, expired and lost works by their last status word, as far as `works.csv` knows it.
+fn stuck(
+    works: &mut dyn io::Read,
+    snapshot: &Snapshot,
+) -> Result<(BTreeMap<Box<str>, u64>, bool), Unreadable> {
+    let mut stuck: BTreeMap<Box<str>, u64> = BTreeMap::new();
+    let words = [Outcome::Expired, Outcome::Lost, Outcome::Unresolved].map(Outcome::word);
+    let needed = ["outcome", "last_status"];
+    let torn = rows("works.csv", works, &needed, |columns, record| {
+        if words.contains(&columns.cell(record, "outcome")) {
+            let word = match columns.cell(record, "last_status") {
+                "" => Snapshot::NO_WORD,
+                word => word,
+            };
+            *stuck.entry(word.into()).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    let counts = &snapshot.counts;
+    let all = counts.get(Count::Expired) + counts.get(Count::Lost) + snapshot.gauges.backlog;
+    let unknown = all.saturating_sub(stuck.values().sum());
+    if unknown > 0 {
+        stuck.insert(NOT_RECORDED.into(), unknown);
+    }
+    Ok((stuck, torn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::csv::{IntervalWriter, WorkWriter};
+    use super::super::fixture::{Run, at_most, facts, limits, run};
+    use super::super::{Report, hlog::Coarse};
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    struct Directory {
+        intervals: Vec<u8>,
+        histograms: Vec<u8>,
+        works: Vec<u8>,
+    }
+
+    impl Directory {
+        fn rebuild(&self, summary: Option<&[u8]>) -> Rebuilt {
+            let files = Files {
+                intervals: &self.intervals,
+                histograms: &self.histograms,
+                works: &mut self.works.as_slice(),
+                summary,
+            };
+            rebuild(planned(), files).unwrap()
+        }
+    }
+
+    /// Written once for all the cuts.
+    static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| directory(&run()));
+
+    fn directory(run: &Run) -> Directory {
+        let (mut intervals, mut histograms, mut works) = (Vec::new(), Vec::new(), Vec::new());
+        let mut writer = IntervalWriter::new(&mut intervals).unwrap();
+        hlog::write_head(&mut histograms, "0.1.0", facts().started_at).unwrap();
+        let mut coarse = Coarse::new(facts().load_planned);
+        for interval in &run.intervals {
+            writer.write(interval).unwrap();
+            coarse.write(&mut histograms, interval).unwrap();
+        }
+        writer.flush().unwrap();
+        drop(writer);
+        coarse.finish(&mut histograms).unwrap();
+        let mut writer = WorkWriter::new(&mut works).unwrap();
+        for settled in &run.rows {
+            writer.write(&settled.row).unwrap();
+        }
+        writer.flush().unwrap();
+        drop(writer);
+        Directory {
+            intervals,
+            histograms,
+            works,
+        }
+    }
+
+    fn planned() -> Facts {
+        Facts {
+            load: Span::ZERO,
+            duration: Span::ZERO,
+            started_at: 0,
+            ..facts()
+        }
+    }
+
+    fn summary_of(facts: Facts, snapshot: Snapshot) -> Vec<u8> {
+        let slo = [at_most("accept_latency", 0.9, 0.25)];
+        summary::write(&Report::judge(&slo, limits(), facts, snapshot, Vec::new()))
+    }
+
+    #[test]
+    fn a_whole_run_comes_back_byte_for_byte() {
+        let run = run();
+        let files = directory(&run);
+        let before = summary_of(facts(), run.snapshot);
+        let after = files.rebuild(Some(&before));
+        assert_eq!(
+            String::from_utf8(summary_of(after.facts, after.snapshot)).unwrap(),
+            String::from_utf8(before.clone()).unwrap()
+        );
+        // Without a summary it is a run that was killed after its last interval.
+        let killed = files.rebuild(None);
+        assert_eq!(killed.facts.ended_by, EndedBy::Killed);
+        assert_eq!(killed.facts.started_at, facts().started_at);
+        assert_eq!(
+            (killed.facts.load, killed.facts.duration),
+            (facts().load, facts().duration)
+        );
+        let read = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        let (before, after) = (
+            read(&before),
+            read(&summary_of(killed.facts, killed.snapshot)),
+        );
+        for key in [
+            "metrics",
+            "ledger",
+            "requests",
+            "ratios",
+            "stuck",
+            "anomalies",
+            "slo",
+        ] {
+            assert_eq!(before[key], after[key], "{key}");
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_names_file_line_and_cell() {
+        let files = directory(&run());
+        let text = String::from_utf8(files.intervals.clone()).unwrap();
+        let damaged = text.replacen("\n1.000000,1.000000,0,", "\n1.000000,1.000000,x,", 1);
+        let error = rebuild(
+            planned(),
+            Files {
+                intervals: damaged.as_bytes(),
+                histograms: &files.histograms,
+                works: &mut files.works.as_slice(),
+                summary: None,
+            },
+        )
+        .unwrap_err();
+        assert_eq!(error.file, "intervals.csv");
+        assert_eq!(
+            error.what,
+            "line 3: found `x` in `stage`, expected a number"
+        );
+    }
+
+    #[test]
+    fn files_that_were_never_written_are_an_empty_run() {
+        let nothing = Files {
+            intervals: b"",
+            histograms: b"",
+            works: &mut &b"seq,sta"[..],
+            summary: None,
+        };
+        let empty = rebuild(planned(), nothing).unwrap();
+        assert_eq!(empty.snapshot.counts.get(Count::Scheduled), 0);
+        assert_eq!(empty.snapshot.check_books(), Ok(()));
+        assert!(
+            empty
+                .facts
+                .notes
+                .iter()
+                .any(|note| note.contains("works.csv"))
+        );
+    }
+
+    /// Where the last `lines` lines of a file begin.
+    fn tail(bytes: &[u8], lines: usize) -> usize {
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        ends.rev().nth(lines).map_or(0, |(at, _)| at + 1)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_run_cut_off_anywhere_is_read_and_its_books_balance(
+            i in 0.0_f64..=1.0, h in 0.0_f64..=1.0, w in 0.0_f64..=1.0
+        ) {
+            let files = &*DIRECTORY;
+            let cut = |bytes: &[u8], lines: usize, share: f64| {
+                let from = tail(bytes, lines);
+                let left = super::super::binomial::float((bytes.len() - from) as u64) * share;
+                from + usize::try_from(super::super::binomial::whole(left)).unwrap()
+            };
+            let (i, h, w) = (
+                cut(&files.intervals, 3, i), cut(&files.histograms, 25, h), cut(&files.works, 5, w),
+            );
+            let read = rebuild(planned(), Files {
+                intervals: &files.intervals[..i],
+                histograms: &files.histograms[..h],
+                works: &mut &files.works[..w],
+                summary: None,
+            });
+            let read = read.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(read.snapshot.check_books(), Ok(()));
+            prop_assert!(read.snapshot.counts.get(Count::Scheduled) >= 67);
+            let cut_off = i < files.intervals.len() || h < files.histograms.len() || w < files.works.len();
+            prop_assert_eq!(cut_off, read.facts.notes.len() > 1);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use super::super::fixture::{facts, promise, run};
+use super::*;
+use crate::time::Span;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+fn of(micros: impl IntoIterator<Item = u64>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for value in micros {
+        snapshot
+            .histograms
+            .record(Metric::AcceptLatency, Span(value * 1_000));
+    }
+    snapshot
+}
+
+fn decision(slo: &Slo, snapshot: &Snapshot) -> Decision {
+    judge(slo, snapshot, &facts()).decision
+}
+
+fn latency(statistic: Statistic, relation: Relation, bound: f64) -> Slo {
+    promise("accept_latency", Some(statistic), relation, bound)
+}
+
+const P99: Statistic = Statistic::Quantile(0.99);
+
+#[test]
+fn p99_is_only_kept_from_299_samples_on() {
+    let slo = latency(P99, Relation::Less, 1.0);
+    assert_eq!(decision(&slo, &of([])), Decision::Undecided);
+    assert_eq!(decision(&slo, &of([1_000; 298])), Decision::Undecided);
+    assert_eq!(decision(&slo, &of([1_000; 299])), Decision::Pass);
+    // But far fewer can break it, and the bare value needs only one.
+    assert_eq!(decision(&slo, &of([2_000_000; 20])), Decision::Fail);
+    let bare = Slo {
+        judge: Judge::Point,
+        ..slo
+    };
+    assert_eq!(decision(&bare, &of([1_000])), Decision::Pass);
+    assert_eq!(decision(&bare, &of([])), Decision::Undecided);
+}
+
+#[test]
+fn those_beyond_break_a_promise_that_the_survivors_keep() {
+    let slo = latency(P99, Relation::Less, 1.0);
+    let mut snapshot = of([1_000; 1_000]);
+    assert_eq!(decision(&slo, &snapshot), Decision::Pass);
+    snapshot.counts.add(Count::IntakeFailed, 10);
+    assert_eq!(decision(&slo, &snapshot), Decision::Undecided);
+    snapshot.counts.add(Count::IntakeFailed, 90);
+    let judged = judge(&slo, &snapshot, &facts());
+    assert_eq!(judged.decision, Decision::Fail);
+    let estimate = judged.estimate.unwrap();
+    assert!(estimate.value.is_infinite() && estimate.low.is_infinite());
+    assert_eq!(estimate.n, Some(1_100));
+    for statistic in [Statistic::Max, Statistic::Mean] {
+        let slo = latency(statistic, Relation::Less, 1.0);
+        assert_eq!(decision(&slo, &snapshot), Decision::Fail);
+    }
+}
+
+#[test]
+fn each_relation_is_judged_at_its_edge() {
+    let check = |relation, low, high, expected| {
+        assert_eq!(
+            decide(relation, low, high, 2.0),
+            expected,
+            "{relation:?} {low} {high}"
+        );
+    };
+    for (relation, below, at, above) in [
+        (
+            Relation::Less,
+            Decision::Pass,
+            Decision::Fail,
+            Decision::Fail,
+        ),
+        (
+            Relation::LessEqual,
+            Decision::Pass,
+            Decision::Pass,
+            Decision::Fail,
+        ),
+        (
+            Relation::Greater,
+            Decision::Fail,
+            Decision::Fail,
+            Decision::Pass,
+        ),
+        (
+            Relation::GreaterEqual,
+            Decision::Fail,
+            Decision::Pass,
+            Decision::Pass,
+        ),
+        (
+            Relation::Equal,
+            Decision::Fail,
+            Decision::Pass,
+            Decision::Fail,
+        ),
+    ] {
+        check(relation, 1.0, 1.0, below);
+        check(relation, 2.0, 2.0, at);
+        check(relation, 3.0, 3.0, above);
+        check(relation, 1.0, 3.0, Decision::Undecided);
+    }
+}
+
+#[test]
+fn ratios_counts_and_rates_are_found_by_name() {
+    let snapshot = run().snapshot;
+    let check = |subject: &str, relation, bound, expected| {
+        let slo = promise(subject, None, relation, bound);
+        assert_eq!(decision(&slo, &snapshot), expected, "{}", slo.that);
+    };
+    check("scheduled", Relation::Equal, 100.0, Decision::Pass);
+    check("unresolved", Relation::Equal, 0.0, Decision::Fail);
+    check("polls", Relation::LessEqual, 1_000.0, Decision::Pass);
+    check("disagreement", Relation::Equal, 0.0, Decision::Pass);
+    check("polls_per_work", Relation::Less, 2.5, Decision::Pass);
+    check(
+        "achieved_rate",
+        Relation::GreaterEqual,
+        33.3,
+        Decision::Pass,
+    );
+    check(
+        "achieved_rate",
+        Relation::GreaterEqual,
+        33.4,
+        Decision::Fail,
+    );
+    // 11 of 98 failed: 11.2 %, at most 17.9 %.
+    check("work_failure_ratio", Relation::Less, 0.05, Decision::Fail);
+    check(
+        "work_failure_ratio",
+        Relation::Less,
+        0.15,
+        Decision::Undecided,
+    );
+    check("work_failure_ratio", Relation::Less, 0.20, Decision::Pass);
+    let nothing = Snapshot::default();
+    let slo = promise("work_failure_ratio", None, Relation::Less, 0.5);
+    assert_eq!(decision(&slo, &nothing), Decision::Undecided);
+}
+
+#[test]
+fn the_mean_has_the_bounds_of_its_standard_error() {
+    // 100 values of 100 us and 100 of 300 us: mean 200, spread 100.25, error 7.09; bound 11.66.
+    let snapshot = of([100, 300].into_iter().cycle().take(200));
+    let slo = latency(Statistic::Mean, Relation::Less, 1.0);
+    let estimate = judge(&slo, &snapshot, &facts()).estimate.unwrap();
+    assert!((estimate.value - 200e-6).abs() < 1e-9, "{estimate:?}");
+    assert!((estimate.high - 211.66e-6).abs() < 1e-8, "{estimate:?}");
+    assert!((estimate.low - 188.34e-6).abs() < 1e-8, "{estimate:?}");
+    // One sample has a mean, and no bound.
+    let slo = latency(Statistic::Mean, Relation::Less, 1.0);
+    assert_eq!(decision(&slo, &of([1])), Decision::Undecided);
+}
+
+/// Of many runs of a law with known quantiles, the share whose bound is on the wrong side of the truth.
+fn misses(q: f64, n: usize) -> (f64, f64) {
+    const RUNS: u64 = 400;
+    let slo = latency(Statistic::Quantile(q), Relation::Less, 1.0);
+    let (mut above, mut below) = (0, 0);
+    for seed in 0..RUNS {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        // Uniform over 0 to 1,999 us: exact in the histogram, and the quantile is q x 2,000 us.
+        let snapshot = of((0..n).map(|_| random.random_range(0..2_000)));
+        let estimate = judge(&slo, &snapshot, &facts()).estimate.unwrap();
+        above += u64::from(estimate.low > q * 2e-3);
+        below += u64::from(estimate.high < q * 2e-3 - 1e-6);
+    }
+    (float(above) / float(RUNS), float(below) / float(RUNS))
+}
+
+#[test]
+fn bounds_miss_the_truth_in_at_most_five_of_a_hundred_runs() {
+    for (q, n) in [(0.5, 50), (0.9, 200), (0.99, 600)] {
+        let (above, below) = misses(q, n);
+        // 5 % and three standard errors of 400 runs.
+        assert!(
+            above < 0.083 && below < 0.083,
+            "{q} of {n}: {above} {below}"
+        );
+        // And they are no wider than they must be: discrete ranks give some of it away.
+        assert!(above + below > 0.01, "{q} of {n}: {above} {below}");
+    }
+}

@@ -1,0 +1,78 @@
+use super::super::fixture::{at_most, facts, limits, promise, run};
+use super::super::{Code, Facts, Reason};
+use super::*;
+use crate::record::snapshot::Snapshot;
+use crate::scenario::Relation;
+
+/// Without styles, as a pipe gets it.
+fn plain(styled: &str) -> String {
+    anstream::adapter::strip_str(styled).to_string()
+}
+
+fn report() -> Report {
+    let slo = [
+        at_most("accept_latency", 0.99, 0.25),
+        at_most("time_to_terminal", 0.5, 30.0),
+        promise("work_failure_ratio", None, Relation::Less, 0.05),
+        promise("unknown_status", None, Relation::Equal, 0.0),
+    ];
+    Report::judge(&slo, limits(), facts(), run().snapshot, Vec::new())
+}
+
+#[test]
+fn the_summary_reads_as_it_should() {
+    let (found, expected) = (
+        plain(&summary(&report())),
+        include_str!("../../../tests/golden/summary.txt"),
+    );
+    assert!(found == expected, "found:\n{found}\nexpected:\n{expected}");
+}
+
+#[test]
+fn nothing_is_wider_than_a_terminal_and_no_word_depends_on_colour() {
+    let mut report = report();
+    report.facts.insecure = true;
+    report.facts.notes.push("the run was killed: ".repeat(9));
+    report.reasons.push(Reason {
+        code: Code::Descriptors,
+        value: None,
+        limit: None,
+        text: "file descriptors ran out at 1,024; raise the limit with ulimit -n ".repeat(3),
+    });
+    for status in 0..9 {
+        let status = format!("\u{1b}[31m{status}{}", "x".repeat(90));
+        report.snapshot.stuck.insert(status.into(), 1_000_000);
+    }
+    let styled = summary(&report);
+    assert!(styled.contains("\u{1b}[1m"));
+    let text = plain(&styled);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+    assert!(text.contains("stuck at 7 other statuses"), "{text}");
+}
+
+#[test]
+fn one_line_says_the_verdict_first() {
+    assert_eq!(
+        line(&report()),
+        "fail fixture: accept latency p99 > 100 ms, time to terminal p99 > 1.99 s, \
+         work failure 11.2 %; reports/fixture"
+    );
+}
+
+#[test]
+fn a_run_of_nothing_has_dashes_and_no_zeros() {
+    let facts = Facts {
+        load: crate::time::Span::ZERO,
+        ..facts()
+    };
+    let report = Report::judge(&[], limits(), facts, Snapshot::default(), Vec::new());
+    let text = plain(&summary(&report));
+    assert!(
+        text.starts_with("PASS  fixture: a valid run; it has no SLO\n"),
+        "{text}"
+    );
+    assert!(text.contains("  p99                        -"), "{text}");
+}
