@@ -7,7 +7,8 @@
 use super::http_answer::{HttpAnswer, LimitState};
 use crate::time::{Span, Tick};
 use crate::work::{
-    Ending, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining, Terminal, WorkId,
+    Ending, Family, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining, Terminal,
+    WorkId,
 };
 use std::borrow::Cow;
 
@@ -181,6 +182,7 @@ impl<T> Answer<T> {
                 window: Span::from_secs(limit.window_s),
             }),
             clamps: 0,
+            family: self.limit.map(|_| Family::IetfList),
         }
     }
 }

@@ -3,24 +3,19 @@
 //! All delayed answers share one timerfd, armed for the earliest: a stall that holds ten thousand
 //! requests costs a heap of them and one wake-up.
 
-use crate::time::{NANOS_PER_SECOND, Tick};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use crate::shell::timer::Timer;
+use crate::time::Tick;
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Instant;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 /// Who waits until when.
 pub(super) struct Delays {
     origin: Instant,
-    timer: AsyncFd<OwnedFd>,
+    timer: Timer,
     waiting: RefCell<BinaryHeap<Reverse<Wait>>>,
     asked: Cell<u64>,
 }
@@ -35,17 +30,9 @@ struct Wait {
 impl Delays {
     /// Nobody waits yet. Must be called inside a runtime that drives sockets.
     pub(super) fn new(origin: Instant) -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe, for types whose descriptor may change under it; an \
-                      `OwnedFd` keeps its own until it is dropped"
-        )]
-        let timer = AsyncFd::new(timer)?;
         Ok(Self {
             origin,
-            timer,
+            timer: Timer::new()?,
             waiting: RefCell::default(),
             asked: Cell::new(0),
         })
@@ -85,9 +72,7 @@ impl Delays {
     /// Wakes those whose time has come, for ever.
     pub(super) async fn run(&self) -> io::Result<()> {
         loop {
-            let mut ready = self.timer.readable().await?;
-            // How often it rang does not matter; reading is what makes it quiet.
-            let _ = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut [0_u8; 8])?));
+            self.timer.rung().await?;
             self.wake();
         }
     }
@@ -108,21 +93,8 @@ impl Delays {
     }
 
     fn arm(&self, due: Tick) {
-        // Zero would disarm it.
-        let nanos = due.since(self.now()).0.max(1);
-        let second = i64::try_from(nanos / NANOS_PER_SECOND).unwrap_or(i64::MAX);
-        let rest = i64::try_from(nanos % NANOS_PER_SECOND).unwrap_or(0);
-        let once = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: Timespec {
-                tv_sec: second,
-                tv_nsec: rest,
-            },
-        };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)
+        self.timer
+            .arm(due.since(self.now()))
             .expect("a timer of our own and a valid length");
     }
 }

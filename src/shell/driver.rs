@@ -1,0 +1,288 @@
+//! One shard's loop: clock, inbox, effects, sleep.
+//!
+//! A turn reads what has come, tells the engine, hands over what the engine wants done, and sleeps
+//! until something comes or the engine's next wake-up. Requests on the wire are local tasks; works
+//! are not.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, error::TrySendError};
+
+use super::RunClock;
+use super::alarm::Alarm;
+use super::client::{Client, ConnectionCounts};
+use super::limits::thread_cpu;
+use super::requests::Requests;
+use crate::engine::{Effect, Engine, Input, Refusal};
+use crate::record::interval::Interval;
+use crate::record::row::Settled;
+use crate::time::{Span, Tick};
+
+/// Effects handed over in one turn at most, so that answers are read in between.
+const EFFECTS_PER_TURN: usize = 64;
+/// Over how many intervals the share of a core is judged.
+const CPU_INTERVALS: usize = 10;
+
+/// An order from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Stop sending submits, follow the works, report.
+    StopLoad,
+    /// Stop everything, report.
+    StopRun,
+}
+
+/// What a shard tells the collector.
+#[derive(Debug)]
+pub enum Message {
+    /// Submissions that have settled.
+    Settled(Vec<Settled>),
+    /// An interval that has ended, and how the shard is doing.
+    Interval(Box<Interval>, Health),
+}
+
+/// How the shard itself is doing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Health {
+    /// The largest share of a core that the shard has used over ten intervals.
+    pub cpu_share: f64,
+    /// All time that the shard has spent on a processor.
+    pub cpu: Span,
+    /// The largest distance that the wall clock has gone from the steady one between two intervals.
+    pub clock_step: Span,
+    /// The process ran out of file descriptors.
+    pub out_of_descriptors: bool,
+    /// Rows that the collector could not take in time.
+    pub rows_lost: u64,
+}
+
+/// What a shard leaves behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// When the run ended.
+    pub end: Tick,
+    /// When the load ended.
+    pub load_end: Tick,
+    /// Works that are stuck, by their last status.
+    pub stuck: std::collections::BTreeMap<Box<str>, u64>,
+    /// The operator's mistake that the first answer showed.
+    pub refusal: Option<Refusal>,
+    /// The rest that was not sent as a message: last intervals and rows.
+    pub intervals: Vec<Interval>,
+    /// The same for rows.
+    pub settled: Vec<Settled>,
+    /// How the shard has been doing.
+    pub health: Health,
+    /// An order from outside ended it.
+    pub interrupted: bool,
+}
+
+/// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inbox {
+    inputs: Rc<RefCell<Vec<Input>>>,
+    arrived: Rc<Notify>,
+}
+
+impl Inbox {
+    pub(super) fn put(&self, input: Input) {
+        self.inputs.borrow_mut().push(input);
+        self.arrived.notify_one();
+    }
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Engine,
+    clock: RunClock,
+    requests: Requests,
+    inbox: Inbox,
+    counts: Arc<ConnectionCounts>,
+    controls: UnboundedReceiver<Control>,
+    messages: Sender<Message>,
+    health: Health,
+    cpu: [Span; CPU_INTERVALS],
+    intervals_seen: usize,
+    drift: Span,
+    /// Intervals that the collector had no room for yet.
+    unsent: Vec<Interval>,
+    refusal: Option<Refusal>,
+    interrupted: bool,
+}
+
+impl Driver {
+    /// A shard that is ready to run on the thread that this is called on.
+    pub fn new(
+        engine: Engine,
+        clock: RunClock,
+        client: Client,
+        requests: super::requests::Shapes,
+        counts: Arc<ConnectionCounts>,
+        controls: UnboundedReceiver<Control>,
+        messages: Sender<Message>,
+    ) -> Self {
+        let inbox = Inbox::default();
+        Self {
+            requests: Requests::new(client, requests, clock, inbox.clone()),
+            engine,
+            clock,
+            inbox,
+            counts,
+            controls,
+            messages,
+            health: Health::default(),
+            cpu: [thread_cpu(); CPU_INTERVALS],
+            intervals_seen: 0,
+            drift: Span::ZERO,
+            unsent: Vec::new(),
+            refusal: None,
+            interrupted: false,
+        }
+    }
+
+    /// Runs to the end. Must be called inside a `LocalSet`.
+    pub async fn run(mut self) -> io::Result<Finished> {
+        let alarm = Alarm::new(self.clock)?;
+        alarm.until_origin().await?;
+        self.drift = self.clock.wall_drift();
+        loop {
+            self.obey();
+            self.take_in();
+            let has_more = self.hand_out();
+            self.report();
+            if self.engine.is_finished(self.clock.now()) {
+                return Ok(self.finish());
+            }
+            if has_more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.inbox.arrived.notified() => {}
+                control = self.controls.recv(), if !self.controls.is_closed() => {
+                    if let Some(control) = control {
+                        self.control(control);
+                    }
+                }
+                rung = alarm.until(self.engine.next_wakeup()) => rung?,
+            }
+        }
+    }
+
+    fn obey(&mut self) {
+        while let Ok(control) = self.controls.try_recv() {
+            self.control(control);
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        let at = self.clock.now();
+        self.interrupted = true;
+        self.engine.handle(match control {
+            Control::StopLoad => Input::StopLoad { at },
+            Control::StopRun => Input::StopRun { at },
+        });
+    }
+
+    fn take_in(&mut self) {
+        let inputs = std::mem::take(&mut *self.inbox.inputs.borrow_mut());
+        for input in inputs {
+            self.engine.handle(input);
+        }
+        let opened = self.counts.take_opened();
+        if opened > 0 {
+            self.engine.handle(Input::Connections { opened });
+        }
+        if self.refusal.is_none()
+            && let Some(refusal) = self.engine.refusal()
+        {
+            self.refusal = Some(refusal.clone());
+            self.engine.handle(Input::StopRun {
+                at: self.clock.now(),
+            });
+        }
+    }
+
+    /// True if there may be more to do at once.
+    fn hand_out(&mut self) -> bool {
+        for _ in 0..EFFECTS_PER_TURN {
+            // The clock is read for each, because this is the send stamp.
+            match self.engine.next_effect(self.clock.now()) {
+                Some(Effect::Submit { slot, seq, .. }) => self.requests.submit(slot, seq),
+                Some(Effect::Poll { slot }) => {
+                    if let Some((id, url)) = self.engine.address(slot) {
+                        self.requests.poll(slot, id, url);
+                    }
+                }
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn report(&mut self) {
+        let settled = self.engine.take_settled();
+        if !settled.is_empty() {
+            let rows = settled.len() as u64;
+            if self.messages.try_send(Message::Settled(settled)).is_err() {
+                self.health.rows_lost += rows;
+            }
+        }
+        let ended = self.engine.take_intervals();
+        for _ in &ended {
+            self.look_at_ourselves();
+        }
+        self.unsent.extend(ended);
+        for interval in std::mem::take(&mut self.unsent) {
+            let message = Message::Interval(Box::new(interval), self.health);
+            let answer = self.messages.try_send(message);
+            if let Err(TrySendError::Full(Message::Interval(interval, _))) = answer {
+                self.unsent.push(*interval);
+            }
+        }
+    }
+
+    /// Once an interval: the share of a core, the clocks, the descriptors.
+    fn look_at_ourselves(&mut self) {
+        let now = thread_cpu();
+        let place = self.intervals_seen % CPU_INTERVALS;
+        self.intervals_seen += 1;
+        let used = Span(now.0 - self.cpu[place].0);
+        self.cpu[place] = now;
+        if self.intervals_seen > CPU_INTERVALS {
+            let seconds = f64::from(u32::try_from(CPU_INTERVALS).unwrap_or(u32::MAX));
+            self.health.cpu_share = self.health.cpu_share.max(used.seconds() / seconds);
+        }
+        self.health.cpu = now;
+        let drift = self.clock.wall_drift();
+        let step = Span(drift.0.abs_diff(self.drift.0));
+        self.drift = drift;
+        self.health.clock_step = self.health.clock_step.max(step);
+        self.health.out_of_descriptors = self.counts.out_of_descriptors();
+    }
+
+    fn finish(mut self) -> Finished {
+        let end = self.clock.now();
+        let load_end = self.engine.load_end();
+        let stuck = self.engine.close(end);
+        self.health.out_of_descriptors = self.counts.out_of_descriptors();
+        let mut intervals = std::mem::take(&mut self.unsent);
+        intervals.extend(self.engine.take_intervals());
+        Finished {
+            end,
+            load_end,
+            stuck,
+            refusal: self.refusal,
+            intervals,
+            settled: self.engine.take_settled(),
+            health: self.health,
+            interrupted: self.interrupted,
+        }
+    }
+}

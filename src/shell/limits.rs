@@ -1,0 +1,53 @@
+//! Limits of the process: file descriptors, core files, the time on the processor.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::time::Span;
+
+/// Raises the limit of open files to what the system allows, and says what it is now.
+pub fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it cannot be raised it stays, and the check that follows judges by what there is.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Forbids core files: the key is in memory.
+pub fn forbid_core_files() {
+    let _ = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    );
+}
+
+/// The time that the calling thread has spent on a processor.
+pub fn thread_cpu() -> Span {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    Span(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_files_is_raised_to_its_ceiling() {
+        let ceiling = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        assert_eq!(raise_descriptors(), ceiling);
+    }
+
+    #[test]
+    fn time_on_the_processor_does_not_go_back() {
+        let before = thread_cpu();
+        assert!(thread_cpu() >= before);
+    }
+}

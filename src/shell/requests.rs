@@ -1,0 +1,144 @@
+//! Requests: an effect becomes a request on the wire, and its answer an input, stamped when read.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+
+use super::RunClock;
+use super::client::{Client, NoAnswer};
+use super::driver::Inbox;
+use crate::engine::Input;
+use crate::scenario::payload::{Item, client_work_id, idempotency_key};
+use crate::scenario::{BodyForm, IdSource, IdempotencyKey, Plan};
+use crate::wire::Wire;
+use crate::work::{Fault, IntakeReply, PollReply, Slot, WorkId};
+
+/// What requests are made from: all of it made before the run.
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Names URLs and reads answers.
+    pub wire: Wire,
+}
+
+/// Sends requests as local tasks, and puts their answers into the inbox.
+#[derive(Debug)]
+pub(super) struct Requests {
+    shared: Rc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    shapes: Shapes,
+    clock: RunClock,
+    inbox: Inbox,
+}
+
+impl Requests {
+    pub(super) fn new(client: Client, shapes: Shapes, clock: RunClock, inbox: Inbox) -> Self {
+        Self {
+            shared: Rc::new(Shared {
+                client,
+                shapes,
+                clock,
+                inbox,
+            }),
+        }
+    }
+
+    pub(super) fn submit(&self, slot: Slot, seq: u64) {
+        let shared = Rc::clone(&self.shared);
+        let plan = &shared.shapes.plan;
+        let chosen = matches!(plan.api.submit.id, IdSource::Client)
+            .then(|| client_work_id(plan.seed, seq).to_string());
+        let url = shared.shapes.wire.submit_url(chosen.as_deref());
+        let (headers, body) = render(plan, seq);
+        tokio::task::spawn_local(async move {
+            let reply = match shared.client.submit(url, headers, body).await {
+                Ok(answer) => {
+                    let wire = &shared.shapes.wire;
+                    wire.intake(
+                        answer.status,
+                        &answer.headers,
+                        &answer.body,
+                        chosen.as_deref(),
+                    )
+                }
+                Err(NoAnswer {
+                    fault,
+                    status,
+                    maybe_written,
+                    detail,
+                }) => IntakeReply::Failed {
+                    fault,
+                    status,
+                    maybe_accepted: maybe_written,
+                    detail: detail.into(),
+                },
+            };
+            let at = shared.clock.now();
+            shared.inbox.put(Input::Intake { slot, at, reply });
+        });
+    }
+
+    pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>) {
+        let shared = Rc::clone(&self.shared);
+        let id = WorkId(id.into());
+        let url = shared.shapes.wire.poll_url(&id, given);
+        tokio::task::spawn_local(async move {
+            let reply = match url {
+                None => PollReply::Fault(Fault::Body),
+                Some(url) => match shared.client.poll(url).await {
+                    Ok(answer) => {
+                        let wire = &shared.shapes.wire;
+                        wire.poll(&id, answer.status, &answer.headers, &answer.body)
+                    }
+                    Err(no_answer) => PollReply::Fault(no_answer.fault),
+                },
+            };
+            let at = shared.clock.now();
+            shared.inbox.put(Input::Poll { slot, at, reply });
+        });
+    }
+}
+
+/// The headers and the body of a submit: a function of the plan and the number of the arrival.
+fn render(plan: &Plan, seq: u64) -> (Vec<(HeaderName, HeaderValue)>, Vec<u8>) {
+    let item = Item {
+        seed: plan.seed,
+        seq,
+        corpus: plan.submit.corpus.as_ref(),
+    };
+    let mut body = Vec::new();
+    plan.submit.body.render(&item, &mut body);
+    let form = match plan.api.submit.form {
+        BodyForm::Json => "application/json",
+        BodyForm::Form => "application/x-www-form-urlencoded",
+    };
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(form))];
+    for (name, template) in &plan.submit.headers {
+        let mut value = Vec::new();
+        template.render(&item, &mut value);
+        // Names and fixed text were checked with the scenario; a row of a corpus may still hold
+        // what no header can carry.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(&value),
+        ) {
+            headers.push((name, value));
+        }
+    }
+    let key = idempotency_key(plan.seed, seq);
+    let key = match plan.submit.idempotency_key {
+        IdempotencyKey::Off => None,
+        IdempotencyKey::Bare => Some(key.to_string()),
+        IdempotencyKey::Quoted => Some(format!("\"{key}\"")),
+    };
+    if let Some(Ok(value)) = key.map(|key| HeaderValue::from_str(&key)) {
+        headers.push((HeaderName::from_static("idempotency-key"), value));
+    }
+    (headers, body)
+}

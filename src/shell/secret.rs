@@ -1,0 +1,88 @@
+//! Secret: the key, which no log, error, report or panic message ever shows.
+
+use std::fmt;
+
+use crate::scenario::SecretRef;
+
+/// A secret text. It can be used, but not printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+/// Why there is no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The variable is not set.
+    Unset,
+    /// It is there, but empty.
+    Empty,
+    /// The file cannot be read: the system's reason.
+    Unreadable(String),
+    /// It holds what a header cannot carry: a line break or another control character.
+    NotAHeader,
+}
+
+/// Reads a secret from where the scenario says. White space around it is not part of it.
+pub fn read(reference: &SecretRef) -> Result<Secret, Missing> {
+    let text = match reference {
+        SecretRef::Env(name) => std::env::var(name).map_err(|_| Missing::Unset)?,
+        SecretRef::File(path) => {
+            std::fs::read_to_string(path).map_err(|error| Missing::Unreadable(error.to_string()))?
+        }
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Missing::Empty);
+    }
+    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(Missing::NotAHeader);
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+/// A key for the built-in service, which takes any that begins so.
+pub fn for_simulator() -> Secret {
+    Secret("user.plimsoll".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_whole_and_printed_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let reference = SecretRef::File(path.to_string_lossy().into_owned());
+        assert!(matches!(read(&reference), Err(Missing::Unreadable(_))));
+        std::fs::write(&path, " \n").unwrap();
+        assert_eq!(read(&reference).unwrap_err(), Missing::Empty);
+        std::fs::write(&path, "user.a\nb").unwrap();
+        assert_eq!(read(&reference).unwrap_err(), Missing::NotAHeader);
+        std::fs::write(&path, "user.canary\n").unwrap();
+        let secret = read(&reference).unwrap();
+        assert_eq!(secret.expose(), "user.canary");
+        assert!(!format!("{secret:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,43 @@
+//! Ctrl-C and SIGTERM: the first stops the load, the second the run, the third the process.
+
+use std::io;
+use std::thread;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::driver::Control;
+
+/// The exit code of an interrupted run.
+pub const INTERRUPTED: i32 = 130;
+
+/// Listens on a thread of its own for the life of the process; each signal is passed on as it comes.
+pub fn listen(controls: UnboundedSender<Control>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let inside = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    drop(inside);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                for step in 0.. {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                    let control = match step {
+                        0 => Control::StopLoad,
+                        1 => Control::StopRun,
+                        _ => std::process::exit(INTERRUPTED),
+                    };
+                    // Where the shard is gone already the report is being written: nothing to stop.
+                    let _ = controls.send(control);
+                }
+            });
+        })?;
+    Ok(())
+}
