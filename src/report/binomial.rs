@@ -172,14 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn bounds_equal_printed_tables() {
-        // Two-sided 90 % Clopper-Pearson limits: 5 of 20 and 1 of 10, as in Hald's tables.
-        let (low, high) = share_bounds(5, 20);
-        assert!((low - 0.1041).abs() < 5e-5, "{low}");
-        assert!((high - 0.4556).abs() < 5e-5, "{high}");
-        let (low, high) = share_bounds(1, 10);
-        assert!((low - 0.0051).abs() < 5e-5, "{low}");
-        assert!((high - 0.3942).abs() < 5e-5, "{high}");
+    fn bounds_equal_those_of_thirty_digits() {
+        // Roots of mpmath's regularised incomplete beta function.
+        for (k, n, low, high) in [
+            (5, 20, 0.104_080_835_9, 0.455_582_404_0),
+            (1, 10, 0.005_116_196_892, 0.394_163_302_4),
+        ] {
+            let found = share_bounds(k, n);
+            assert!((found.0 - low).abs() < 1e-9, "{k} of {n}: {found:?}");
+            assert!((found.1 - high).abs() < 1e-9, "{k} of {n}: {found:?}");
+        }
     }
 
     #[test]

@@ -42,9 +42,10 @@ pub fn line(report: &Report) -> String {
         value(p99, &sample)
     };
     format!(
-        "{} {}: accept latency p99 {}, time to terminal p99 {}, {}; {}",
+        "{} {}: {}; accept latency p99 {}, time to terminal p99 {}, {}; {}",
         report.verdict.word(),
         report.facts.scenario,
+        why(report),
         p99(Metric::AcceptLatency),
         p99(Metric::TimeToTerminal),
         share("work failure", Ratio::WorkFailure.parts(&report.snapshot)),
@@ -136,7 +137,13 @@ fn why(report: &Report) -> String {
     let (failed, undecided) = (of(Decision::Fail), of(Decision::Undecided));
     let few = "too few samples";
     match report.verdict {
-        Verdict::Invalid => "the measurement is not to be trusted".to_owned(),
+        Verdict::Invalid => {
+            let codes: Vec<&str> = report.reasons.iter().map(|why| why.code.word()).collect();
+            format!(
+                "the measurement is not to be trusted ({})",
+                codes.join(", ")
+            )
+        }
         Verdict::Pass if all == 0 => "a valid run; it has no SLO".to_owned(),
         Verdict::Pass => format!("{all} of {all} SLOs kept"),
         Verdict::Undecided => format!("{undecided} of {all} SLOs undecided, {few}"),

@@ -80,15 +80,18 @@ pub fn clock(span: Span) -> String {
 }
 
 /// Text that came from a service: on one line, without anything that a terminal would obey, and cut to
-/// `most` characters.
+/// `most` characters as they are shown.
 pub fn tame(text: &str, most: usize) -> String {
-    let mut tame: String = text
-        .chars()
-        .take(most)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(most).is_some() {
-        tame.push_str("..");
+    let mut tame = String::new();
+    let mut shown = 0;
+    for character in text.chars() {
+        let form = character.escape_debug();
+        shown += form.len();
+        if shown > most {
+            tame.push_str("..");
+            break;
+        }
+        tame.extend(form);
     }
     tame
 }
@@ -137,6 +140,6 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nothing_that_a_service_sent() {
         assert_eq!(tame("run\u{1b}[2Jning\n", 40), "run\\u{1b}[2Jning\\n");
-        assert_eq!(tame("\u{202e}abc", 3), "\\u{202e}ab..");
+        assert_eq!(tame("\u{202e}abc", 10), "\\u{202e}ab..");
     }
 }

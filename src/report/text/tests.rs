@@ -57,7 +57,7 @@ fn nothing_is_wider_than_a_terminal_and_no_word_depends_on_colour() {
 fn one_line_says_the_verdict_first() {
     assert_eq!(
         line(&report()),
-        "fail fixture: accept latency p99 > 100 ms, time to terminal p99 > 1.99 s, \
+        "fail fixture: 1 of 4 SLOs failed, 1 undecided; accept latency p99 > 100 ms, time to terminal p99 > 1.99 s, \
          work failure 11.2 %; reports/fixture"
     );
 }
