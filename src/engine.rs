@@ -24,7 +24,7 @@ use crate::record::row::{Settled, WorkRow};
 use crate::record::{Metric, Recorder};
 use crate::scenario::{Bucket, Plan};
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
-use crate::work::{IntakeReply, Outcome, PollReply, Slot, Source};
+use crate::work::{Family, IntakeReply, Outcome, PollReply, Slot, Source};
 use gate::Gate;
 use lifecycle::Stage;
 use rate_budget::RateBudget;
@@ -164,6 +164,7 @@ pub struct Engine {
     run_stopped: bool,
     answered: bool,
     refusal: Option<Refusal>,
+    family: Option<Family>,
 }
 
 impl Engine {
@@ -195,7 +196,7 @@ impl Engine {
             submitting: 0,
             backlog: 0,
             recorder: Recorder::new(Tick::ZERO),
-            interval_end: Tick::ZERO + INTERVAL,
+            interval_end: (Tick::ZERO + INTERVAL).min(load_end),
             intervals: Vec::new(),
             settled: Vec::new(),
             load_end,
@@ -203,6 +204,7 @@ impl Engine {
             run_stopped: false,
             answered: false,
             refusal: None,
+            family: None,
             arrivals,
             plan,
         }
@@ -300,6 +302,11 @@ impl Engine {
         self.refusal.as_ref()
     }
 
+    /// Which kind of rate-limit headers the service sends, as far as they were understood.
+    pub fn rate_limit_family(&self) -> Option<Family> {
+        self.family
+    }
+
     /// The rows of submissions that have settled since the last call.
     pub fn take_settled(&mut self) -> Vec<Settled> {
         std::mem::take(&mut self.settled)
@@ -330,7 +337,7 @@ impl Engine {
         self.close_intervals(now);
         self.expire_held(now);
         let gauges = self.gauges(now);
-        let stage = self.arrivals.stage_at(now - Span(1));
+        let stage = self.stage_before(now);
         self.intervals.push(self.recorder.close(now, stage, gauges));
         self.interval_end = now + INTERVAL;
         for slot in self.works.slots() {
@@ -385,6 +392,7 @@ impl Engine {
         if at < self.load_end {
             self.load_end = at;
             self.drain_end = at + self.plan.drain_limit;
+            self.interval_end = self.interval_end.min(at);
         }
     }
 
@@ -403,11 +411,22 @@ impl Engine {
             let end = self.interval_end;
             self.expire_held(end);
             let gauges = self.gauges(end);
-            let stage = self.arrivals.stage_at(end - INTERVAL);
-            let stage = stage.filter(|_| end - INTERVAL < self.load_end);
+            let stage = self.stage_before(end);
             self.intervals.push(self.recorder.close(end, stage, gauges));
-            self.interval_end = end + INTERVAL;
+            self.begin_interval(end);
         }
+    }
+
+    /// An interval lasts a second, but ends where the load ends: what belongs to the load and what to
+    /// the drain is told apart exactly.
+    fn begin_interval(&mut self, start: Tick) {
+        let end = start + INTERVAL;
+        self.interval_end = if start < self.load_end { end.min(self.load_end) } else { end };
+    }
+
+    /// The load stage that ran until `end`; none in the drain.
+    fn stage_before(&self, end: Tick) -> Option<u16> {
+        self.arrivals.stage_at(end - Span(1)).filter(|_| end <= self.load_end)
     }
 
     /// Takes a work off the table, with its row and its place in the books.
