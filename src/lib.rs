@@ -15,3 +15,5 @@ pub mod time;
 pub mod work;
 
 pub mod scenario;
+
+pub mod check;

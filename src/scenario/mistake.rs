@@ -103,6 +103,15 @@ impl<'a> Mistakes<'a> {
         self.list
     }
 
+    /// The value of an override as it was typed.
+    pub fn typed(&self, place: &Place) -> Option<&'a str> {
+        let Place::Override(index) = place else {
+            return None;
+        };
+        let (_, value) = self.sets.get(*index)?.split_once('=')?;
+        Some(value.trim())
+    }
+
     fn spot(&self, place: &Place) -> Spot {
         let (from, to) = match place {
             Place::Override(index) => {
