@@ -476,5 +476,18 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
                 }
             }
         }
+
+        /// A key that was written into the file is in no picture, whatever else is wrong.
+        #[test]
+        fn a_literal_key_is_never_shown(from in 0_usize..400, typed in "[a-z\"'=\\[\n ]{0,6}") {
+            let head = "target = { api_key = 'user.S3CRETKEY', base_url = 'https://me:S3CRETKEY@h' }\n";
+            let tail = "name = 'x'\n[submit]\nheaders = { Authorization = 'Bearer S3CRETKEY' }\n";
+            let mut text = format!("{head}{tail}");
+            text.insert_str((head.len() + from % 20).min(text.len()), &typed);
+            let set = "simulator.api_key=S3CRETKEY".to_owned();
+            let mistakes = read(&text, &[set], &files).unwrap_err();
+            let said = format!("{}{mistakes:?}", picture("x.toml", &text, &mistakes, false));
+            proptest::prop_assert!(!said.contains("S3CRETKEY"), "{}", said);
+        }
     }
 }
