@@ -30,6 +30,7 @@ pub mod record;
 pub mod engine;
 
 // 5 values out, test world
+pub mod check;
 pub mod report;
 pub mod sim;
 

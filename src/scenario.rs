@@ -5,7 +5,7 @@
 //!    └────────────────► Mistake (every one) ──picture──► text for people
 //! ```
 //!
-//! [`keys`] is the catalogue of keys (paths, kinds, defaults, words for the schema), [`file`] reads
+//! [`keys`] is the catalogue of keys (paths, kinds, defaults, words for the schema), [`mod@file`] reads
 //! TOML by it and finds every mistake at once, [`resolve`] makes the [`Plan`], and [`payload`] renders
 //! requests from it. Files that a scenario names are given as bytes: nothing here opens one.
 
@@ -330,7 +330,8 @@ pub enum IdSource {
     Body(Pointer),
     /// The last path segment of the URL in a header, or of the whole value if it is no URL.
     Header(String),
-    /// The client chooses a uuid, and writes it as `{work_id}` into path, body or headers.
+    /// The client chooses a uuid ([`payload::client_work_id`]), and writes it as `{work_id}` into the
+    /// path or as `{{work_id}}` into body or headers.
     Client,
 }
 

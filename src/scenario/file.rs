@@ -108,10 +108,12 @@ fn check_table(
     mistakes: &mut Mistakes<'_>,
 ) {
     let names: Vec<String> = table.keys().cloned().collect();
+    let mut meant = Vec::new();
     for name in names {
         let here = join(path, &name);
         let Some(key) = keys::find(&join(pattern, &name)) else {
             let known: Vec<&str> = keys::inside(pattern).map(|(name, _)| name).collect();
+            meant.extend(keys::nearest(&name, known.iter().copied()));
             let expected = format!("one of {}", known.join(", "));
             let hint = keys::suggestion(pattern, &name);
             if let Some(node) = table.remove(&name) {
@@ -129,15 +131,32 @@ fn check_table(
         }
     }
     for (name, key) in keys::inside(pattern) {
-        fill(name, key, &join(path, name), table, place, mistakes);
+        // What was misspelled or wrong is not missing as well.
+        let told = meant.contains(&name) || mistakes.touches(&join(path, name));
+        if key.fallback != Fallback::Required || !told {
+            fill(name, key, &join(path, name), table, place, mistakes);
+        }
     }
 }
 
 /// Whether a value is of its kind; if not, the mistake is told.
-fn check_value(key: &Key, path: &str, node: &Node, mistakes: &mut Mistakes<'_>) -> bool {
+fn check_value(key: &Key, path: &str, node: &mut Node, mistakes: &mut Mistakes<'_>) -> bool {
     let Err(found) = key.kind.check(&node.value) else {
         return true;
     };
+    // `--set http.version=2` is typed without quotes.
+    if let Some(text) = mistakes
+        .typed(&node.place)
+        .map(|typed| Value::Text(typed.to_owned()))
+        && matches!(
+            node.value,
+            Value::Integer(_) | Value::Number(_) | Value::Bool(_)
+        )
+        && key.kind.check(&text).is_ok()
+    {
+        node.value = text;
+        return true;
+    }
     let refused = keys::REFUSED.iter().find(|(refused, word, _)| {
         *refused == key.path && node.value == Value::Text((*word).to_owned())
     });
@@ -352,8 +371,7 @@ mod tests {
                 Spot::Override(_) => None,
             })
             .collect();
-        // The misspelled base_url is two: an unknown key, and a required one that is missing.
-        assert_eq!(lines, [2, 3, 4, 6, 9, 11], "{drawn}");
+        assert_eq!(lines, [2, 4, 6, 9, 11], "{drawn}");
         for word in [
             "bad.toml:2:8",
             "found -1",
@@ -435,6 +453,7 @@ mod tests {
             "load.0.rate=80/s",
             "seed=7",
             "poll.first=now",
+            "http.version=2",
             "slo=[{that='lost == 0'}]",
         ];
         let sets = sets.map(str::to_owned);
@@ -445,6 +464,7 @@ mod tests {
         assert_eq!(value("load.0.rate").as_deref(), Some("\"80/s\""));
         assert_eq!(value("seed").as_deref(), Some("7"));
         assert_eq!(value("poll.first").as_deref(), Some("\"now\""));
+        assert_eq!(value("http.version").as_deref(), Some("\"2\""));
         assert_eq!(value("slo.0.judge").as_deref(), Some("\"bounds\""));
     }
 

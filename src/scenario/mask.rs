@@ -6,14 +6,7 @@
 
 /// Parts of key names whose values are covered.
 const SECRET_NAMES: [&str; 8] = [
-    "api_key",
-    "apikey",
-    "api-key",
-    "authorization",
-    "cookie",
-    "password",
-    "secret",
-    "token",
+    "api_key", "apikey", "-key", "auth", "cookie", "password", "secret", "token",
 ];
 
 /// What keys of the service begin with.
@@ -135,6 +128,7 @@ mod tests {
             "{ Authorization = 'Bearer x' }",
             "{ Authorization = '********' }",
         );
+        check("Ocp-Subscription-Key = 'x'", "Ocp-Subscription-Key = '*'");
         check("x = 'team.Zm9vYmFy'", "x = 'team.********'");
         check("the user. He", "the user. He");
         check(

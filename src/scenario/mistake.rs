@@ -1,5 +1,7 @@
 //! What an operator got wrong: where it stands, what was found, what was expected, and a hint.
 
+use std::fmt;
+
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::mask::mask;
@@ -37,11 +39,17 @@ pub enum Spot {
 }
 
 /// Mistakes as they are found, one for each key: the first one hides those that follow from it.
-#[derive(Debug)]
 pub struct Mistakes<'a> {
     text: &'a str,
     sets: &'a [String],
     list: Vec<Mistake>,
+}
+
+impl fmt::Debug for Mistakes<'_> {
+    /// Without the text and the overrides, which may hold a secret that does not belong there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
 }
 
 impl<'a> Mistakes<'a> {
@@ -68,9 +76,9 @@ impl<'a> Mistakes<'a> {
         }
         let spot = self.spot(place);
         self.list.push(Mistake {
-            path: path.to_owned(),
+            path: plain(&mask(path)),
             spot,
-            found: mask(&found.into()),
+            found: plain(&mask(&found.into())),
             expected: expected.into(),
             hint,
         });
@@ -103,6 +111,15 @@ impl<'a> Mistakes<'a> {
         self.list
     }
 
+    /// The value of an override as it was typed.
+    pub fn typed(&self, place: &Place) -> Option<&'a str> {
+        let Place::Override(index) = place else {
+            return None;
+        };
+        let (_, value) = self.sets.get(*index)?.split_once('=')?;
+        Some(value.trim())
+    }
+
     fn spot(&self, place: &Place) -> Spot {
         let (from, to) = match place {
             Place::Override(index) => {
@@ -121,6 +138,19 @@ impl<'a> Mistakes<'a> {
             bytes: (from, to.clamp(from, self.text.len())),
         }
     }
+}
+
+/// Text without control characters: what stands in a file must not steer a terminal.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// The place of a node, or that of its parent where it is a default or missing.
@@ -195,6 +225,14 @@ mod tests {
         mistakes.add("load[0].rate.from", &Place::Default, "c", "d", None);
         mistakes.add("load[0].rates", &Place::Default, "c", "d", None);
         assert_eq!(mistakes.into_sorted().len(), 2);
+    }
+
+    /// Quotes in the wrong place make a key out of what follows, a secret perhaps.
+    #[test]
+    fn a_key_that_swallowed_a_secret_is_masked() {
+        let mut mistakes = Mistakes::new("", &[]);
+        mistakes.add("a]\nauth = 'S3CRET'", &Place::Default, "x", "y", None);
+        assert_eq!(mistakes.into_sorted()[0].path, "a]\\nauth = '******'");
     }
 
     #[test]

@@ -445,4 +445,49 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
         let pause = format!("{text}[[load]]\nrate = '1/s'\nduration = '1s'\n");
         assert_eq!(plan(&pause).load.len(), 2);
     }
+
+    #[test]
+    fn a_load_of_centuries_is_refused() {
+        let stage = "[[load]]\nrate = '1/h'\nduration = '3000d'\n";
+        let list = read(&format!("{GOOD}{stage}{stage}"), &[], &files).unwrap_err();
+        assert_eq!((list.len(), list[0].path.as_str()), (1, "load"), "{list:?}");
+    }
+
+    proptest::proptest! {
+        /// Whatever is typed, there is a plan or a list of mistakes that can be drawn.
+        #[test]
+        fn any_edit_of_a_scenario_is_a_plan_or_mistakes(
+            from in 0_usize..2_000,
+            length in 0_usize..40,
+            typed in "[a-z0-9\"'=.\\[\\]{}\n é/#,-]{0,12}",
+            set in "[a-z]{2,6}(\\.[a-z0-9]{1,6}){0,2}=[a-z0-9\"{}\\[\\] /]{0,8}",
+        ) {
+            let chars: Vec<char> = RICH.chars().collect();
+            let from = from.min(chars.len());
+            let to = (from + length).min(chars.len());
+            let mut text: String = chars[..from].iter().collect();
+            text.push_str(&typed);
+            text.extend(&chars[to..]);
+            if let Err(mistakes) = read(&text, &[set], &files) {
+                proptest::prop_assert!(!mistakes.is_empty());
+                for coloured in [false, true] {
+                    let drawn = picture("x.toml", &text, &mistakes, coloured);
+                    proptest::prop_assert!(drawn.contains("expected"));
+                }
+            }
+        }
+
+        /// A key that was written into the file is in no picture, whatever else is wrong.
+        #[test]
+        fn a_literal_key_is_never_shown(from in 0_usize..400, typed in "[a-z\"'=\\[\n ]{0,6}") {
+            let head = "target = { api_key = 'user.S3CRETKEY', base_url = 'https://me:S3CRETKEY@h' }\n";
+            let tail = "name = 'x'\n[submit]\nheaders = { Authorization = 'Bearer S3CRETKEY' }\n";
+            let mut text = format!("{head}{tail}");
+            text.insert_str((head.len() + from % 20).min(text.len()), &typed);
+            let set = "simulator.api_key=S3CRETKEY".to_owned();
+            let mistakes = read(&text, &[set], &files).unwrap_err();
+            let said = format!("{}{mistakes:?}", picture("x.toml", &text, &mistakes, false));
+            proptest::prop_assert!(!said.contains("S3CRETKEY"), "{}", said);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::Cursor;
+use super::kind::LONGEST;
 use super::mistake::Mistakes;
 use super::resolve::ReadFile;
 use super::tree::Value;
@@ -30,6 +31,15 @@ pub(super) fn stages(
             "a stage with a rate above zero",
             None,
         );
+    }
+    let total: u128 = stages
+        .iter()
+        .map(|stage| u128::from(stage.duration.0))
+        .sum();
+    if total > u128::from(LONGEST.0) {
+        let load = top.at("load");
+        let found = "stages of more than ten years";
+        mistakes.add("load", load.place(), found, "a load that ends", None);
     }
     stages
 }
@@ -205,7 +215,7 @@ fn recorded(bytes: &[u8], column: &str, scale: f64) -> Result<Vec<Span>, String>
         last = time;
         let gap = time - *first.get_or_insert(time);
         let offset =
-            scaled(gap, scale).ok_or_else(|| format!("line {line}: more than a century"))?;
+            scaled(gap, scale).ok_or_else(|| format!("line {line}: more than ten years"))?;
         offsets.push(offset);
     }
     if offsets.is_empty() {
@@ -221,13 +231,12 @@ fn recorded(bytes: &[u8], column: &str, scale: f64) -> Result<Vec<Span>, String>
     reason = "a scale that was written as 1 is 1; any other rounds to the nanosecond"
 )]
 fn scaled(gap: i128, scale: f64) -> Option<Span> {
-    const CENTURY: u64 = 3_155_760_000_000_000_000;
     let span = if scale == 1.0 {
         Span(u64::try_from(gap).ok()?)
     } else {
         Span::from_secs_f64(gap as f64 / 1e9 * scale)
     };
-    (span.0 <= CENTURY).then_some(span)
+    (span <= LONGEST).then_some(span)
 }
 
 /// Nanoseconds of an RFC 3339 time, or of decimal seconds from any origin.
@@ -291,7 +300,7 @@ mod tests {
         check("timestamp\n2\n1\n", "line 3: 1 is earlier");
         check("timestamp\nsoon\n", "line 2: `soon` is neither");
         check("timestamp\n", "no rows");
-        check("timestamp\n0\n9999999999\n", "more than a century");
+        check("timestamp\n0\n9999999999\n", "more than ten years");
     }
 
     #[test]
