@@ -5,6 +5,7 @@
 
 use crate::scenario::{Arrivals, Base, Plan, Rate, RateScope, Shape, Stage, slo};
 
+pub mod descriptors;
 pub mod expect;
 mod proof;
 mod worries;
@@ -43,6 +44,12 @@ pub fn explain(plan: &Plan) -> Vec<Line> {
     traffic(plan, works, &mut lines);
     budgets(plan, works, &mut lines);
     time_and_memory(plan, works, &mut lines);
+    let need = descriptors::needed(plan);
+    let text = format!(
+        "{} file descriptors, {} if the service is silent for a whole timeout at the peak",
+        need.at_least, need.if_silent
+    );
+    lines.fact("descriptors", text);
     proof::samples(plan, &mut lines);
     proof::promises(plan, &mut lines);
     worries::simulator(plan, works, &mut lines);

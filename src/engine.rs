@@ -21,6 +21,7 @@ use crate::arrival::{ArrivalSchedule, Segment};
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges, balance};
 use crate::record::row::{Settled, WorkRow};
+use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
 use crate::scenario::{Bucket, Plan};
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
@@ -338,8 +339,11 @@ impl Engine {
         self.expire_held(now);
         let gauges = self.gauges(now);
         let stage = self.stage_before(now);
-        self.intervals.push(self.recorder.close(now, stage, gauges));
-        self.interval_end = now + INTERVAL;
+        // The files tell time in microseconds: what happened at the very end of the interval before
+        // gets one of its own.
+        let end = now.max(self.recorder.start() + Span(1_000));
+        self.intervals.push(self.recorder.close(end, stage, gauges));
+        self.interval_end = end + INTERVAL;
         for slot in self.works.slots() {
             let Some(work) = self.works.get(slot) else {
                 continue;
@@ -367,20 +371,14 @@ impl Engine {
             });
             self.arrivals.next();
         }
-        let words = &self.words;
+        let word = |number| match number {
+            NEVER_SEEN => Snapshot::NO_WORD,
+            number => self.words.word(number),
+        };
         self.stuck
             .iter()
-            .map(|(word, works)| (self.stuck_word(*word, words), *works))
+            .map(|(number, works)| (word(*number).into(), *works))
             .collect()
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the engine")]
-    fn stuck_word(&self, word: u16, words: &Words) -> Box<str> {
-        if word == NEVER_SEEN {
-            "(never seen)".into()
-        } else {
-            words.word(word).into()
-        }
     }
 
     /// Whether the load was stopped before its own end: then nothing new is sent.
@@ -421,12 +419,18 @@ impl Engine {
     /// the drain is told apart exactly.
     fn begin_interval(&mut self, start: Tick) {
         let end = start + INTERVAL;
-        self.interval_end = if start < self.load_end { end.min(self.load_end) } else { end };
+        self.interval_end = if start < self.load_end {
+            end.min(self.load_end)
+        } else {
+            end
+        };
     }
 
     /// The load stage that ran until `end`; none in the drain.
     fn stage_before(&self, end: Tick) -> Option<u16> {
-        self.arrivals.stage_at(end - Span(1)).filter(|_| end <= self.load_end)
+        self.arrivals
+            .stage_at(end - Span(1))
+            .filter(|_| end <= self.load_end)
     }
 
     /// Takes a work off the table, with its row and its place in the books.

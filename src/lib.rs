@@ -36,3 +36,10 @@ pub mod sim;
 
 // 6 world
 pub mod shell;
+
+// 7 whole
+pub mod run;
+
+// 8 door
+pub mod cli;
+pub mod commands;

@@ -1,2 +1,7 @@
 //! The door: flags in, exit code out.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(plimsoll::commands::main())
+}

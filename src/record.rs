@@ -290,6 +290,11 @@ impl Recorder {
         &self.counts
     }
 
+    /// When the interval began.
+    pub fn start(&self) -> Tick {
+        self.start
+    }
+
     /// Ends the interval at `end` and begins the next one there.
     pub fn close(&mut self, end: Tick, stage: Option<u16>, gauges: Gauges) -> Interval {
         let interval = Interval {

@@ -4,6 +4,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::time::Span;
 
+/// How many descriptors this process may have.
+pub fn descriptors_now() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Raises the limit of open files to what the system allows, and says what it is now.
 pub fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);

@@ -1,0 +1,68 @@
+//! How many file descriptors a plan needs: a request on the wire holds one.
+
+use super::{expect, peak};
+use crate::scenario::{Base, Plan};
+
+/// Descriptors beside those of requests: files, the runtime, the standard streams.
+const OVERHEAD: f64 = 64.0;
+
+/// What a plan needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// For its cap of submits, or for one second of its peak requests: with less it cannot run.
+    pub at_least: u64,
+    /// If the service is silent for a whole timeout at the peak.
+    pub if_silent: u64,
+}
+
+/// What a plan needs.
+pub fn needed(plan: &Plan) -> Needed {
+    let is_simulator = plan.target.base == Base::Simulator;
+    let cap = match plan.submit.max_in_flight {
+        0 => f64::INFINITY,
+        cap => f64::from(cap),
+    };
+    // The built-in service is in this process: each connection has its two ends here.
+    let ends = if is_simulator { 2.0 } else { 1.0 };
+    let ceilings = [
+        plan.target.max_rate.map(|rate| (rate.per_second(), 1.0)),
+        plan.limits
+            .and_then(|limits| limits.bucket)
+            .map(|b| (b.rate.per_second(), b.burst.into())),
+    ];
+    // Of a real service the life of a work is not known: one poll of each is the least.
+    let polls_a_work = if is_simulator {
+        expect::simulated(plan).polls
+    } else {
+        1.0
+    };
+    let within = |seconds: f64, timeout: f64| {
+        let submits = peak(plan) * seconds.min(timeout);
+        let polls = submits * polls_a_work;
+        let budget = plan.poll.budget.map_or(f64::INFINITY, |bucket| {
+            bucket.rate.per_second() * seconds + f64::from(bucket.burst)
+        });
+        let both = submits.min(cap) + polls.min(budget);
+        ceilings
+            .iter()
+            .flatten()
+            .fold(both, |most, (rate, burst): &(f64, f64)| {
+                most.min(rate * seconds + burst)
+            })
+    };
+    let one_second = within(1.0, f64::INFINITY).max(if cap.is_finite() { cap } else { 0.0 });
+    let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
+    Needed {
+        at_least: whole(OVERHEAD + ends * one_second),
+        if_silent: whole(OVERHEAD + ends * within(silent, silent)),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates; the value is not negative"
+)]
+fn whole(value: f64) -> u64 {
+    value.ceil() as u64
+}

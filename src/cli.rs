@@ -1,0 +1,146 @@
+//! Flags as typed. Nothing is resolved here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Load and soak testing for job APIs that answer 202 Accepted and finish later.
+///
+/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the 202
+/// came, how long until a terminal status, and what share failed.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  \
+        plimsoll run scenarios/quickstart.toml     against the built-in simulator\n  \
+        plimsoll check scenarios/auxot.toml        what a run would do, without sending anything\n  \
+        plimsoll sim                               the simulated service, for curl\n\n\
+        Exit codes: 0 all kept, 1 an SLO failed, 2 a mistake to put right, 3 the measurement is\n\
+        invalid, 4 undecided, 130 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Offer the load, follow every work to its end, write the report
+    #[command(after_help = "Examples:\n  \
+        plimsoll run scenarios/quickstart.toml\n  \
+        plimsoll run scenarios/quickstart.toml --set load.0.rate=40/s --seed 7\n  \
+        PLIMSOLL_API_KEY=team.... plimsoll run scenarios/auxot.toml --out reports/today\n\n\
+        Ctrl-C once: stop sending, drain, report. Twice: report now. Three times: quit.")]
+    Run(Run),
+    /// Run the simulated intake service alone, for any client
+    #[command(after_help = "Examples:\n  \
+        plimsoll sim\n  \
+        plimsoll sim scenarios/spike.toml --listen 127.0.0.1:9000 --truth truth.csv")]
+    Sim(Sim),
+    /// Is a scenario valid, and what will it do
+    #[command(after_help = "Example:\n  plimsoll check scenarios/quickstart.toml")]
+    Check(ScenarioArgs),
+    /// Print the JSON Schema of scenarios
+    #[command(after_help = "Example:\n  plimsoll schema > scenario.schema.json")]
+    Schema,
+    /// Render a run again from its directory, also one that was killed
+    #[command(after_help = "Example:\n  plimsoll report reports/quickstart-20261123T150000Z")]
+    Report(Report),
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  plimsoll completions bash > /etc/bash_completion.d/plimsoll"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the man page
+    #[command(after_help = "Example:\n  plimsoll man | man -l -")]
+    Man,
+}
+
+/// A scenario, and what is changed in it.
+#[derive(Args, Clone, Debug)]
+pub struct ScenarioArgs {
+    /// The scenario, a TOML file
+    pub scenario: PathBuf,
+    /// Override a value of the scenario; may be given several times
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The seed of every random choice
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl ScenarioArgs {
+    /// All overrides: the seed is one.
+    pub fn overrides(&self) -> Vec<String> {
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        self.sets.iter().cloned().chain(seed).collect()
+    }
+}
+
+/// How much the terminal shows.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+pub struct Shown {
+    /// Show one line, at the end
+    #[arg(long)]
+    pub quiet: bool,
+    /// Show plain lines without colours, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Print summary.json instead of the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `plimsoll run`.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// The scenario.
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    /// The run directory [default: reports/<name>-<UTC time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where the built-in simulator writes what really happened
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+    /// How much is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// Flags of `plimsoll sim`.
+#[derive(Args, Clone, Debug)]
+pub struct Sim {
+    /// The scenario whose [simulator] it is; without one, a service that takes 2 s a work
+    pub scenario: Option<PathBuf>,
+    /// Override a value of the scenario; may be given several times
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The seed of every random choice
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+    /// Write what really happened to this file at the end
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+}
+
+/// Flags of `plimsoll report`.
+#[derive(Args, Clone, Debug)]
+pub struct Report {
+    /// The run directory
+    pub run_dir: PathBuf,
+    /// How much is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}

@@ -1,0 +1,210 @@
+//! The commands: what each flag set of `cli` does. The answer of each is its exit code.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use clap::{CommandFactory, Parser};
+
+use crate::check::{self, Weight};
+use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Shown, Sim};
+use crate::report::rebuild::{Files, rebuild};
+use crate::report::{self, Facts, summary, text};
+use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
+use crate::scenario::resolve;
+use crate::scenario::schema::schema_text;
+use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WORKS};
+use crate::shell::screen::Show;
+use crate::shell::secret;
+use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
+
+/// The exit code for a mistake of the operator.
+pub const MISTAKE: u8 = 2;
+
+/// What `plimsoll sim` serves without a scenario.
+const PLAIN_SERVICE: &str = r#"
+name = "sim"
+[target]
+base_url = "simulator"
+intake_id = "demo"
+[simulator]
+service_time = "lognormal(2s, 0.6)"
+fail_ratio = 0.01
+[[load]]
+arrivals = "constant"
+rate = "1/s"
+duration = "1s"
+"#;
+
+/// Runs the program on the arguments of the process; the answer is the exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to the standard output, a mistake to the error output.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(MISTAKE);
+        }
+    };
+    let plain = matches!(&cli.command, Command::Run(Run { shown, .. }) | Command::Report(Report { shown, .. }) if shown.plain);
+    if plain {
+        anstream::ColorChoice::Never.write_global();
+    }
+    let mut out = anstream::stdout().lock();
+    match run_command(cli.command, &mut out) {
+        Ok(code) => code,
+        Err(Mistake(text)) => {
+            let style = anstyle::AnsiColor::Red.on_default().bold();
+            let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
+            MISTAKE
+        }
+    }
+}
+
+fn run_command(command: Command, out: &mut impl Write) -> Result<u8, Mistake> {
+    match command {
+        Command::Run(flags) => start(&flags, out),
+        Command::Sim(flags) => serve(&flags, out),
+        Command::Check(flags) => check(&flags, out),
+        Command::Schema => {
+            out.write_all(schema_text().as_bytes())?;
+            Ok(0)
+        }
+        Command::Report(flags) => render(&flags, out),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut text);
+            out.write_all(&text)?;
+            Ok(0)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(out)?;
+            Ok(0)
+        }
+    }
+}
+
+fn read(flags: &ScenarioArgs) -> Result<Scenario, Mistake> {
+    read_scenario(
+        &flags.scenario,
+        &flags.overrides(),
+        std::io::stderr().is_terminal(),
+    )
+}
+
+fn output(shown: Shown) -> Output {
+    match shown {
+        Shown { json: true, .. } => Output::Json,
+        Shown { quiet: true, .. } => Output::Line,
+        _ => Output::Text,
+    }
+}
+
+fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
+    let scenario = read(&flags.scenario)?;
+    let show = match flags.shown {
+        Shown { quiet: true, .. } => Show::Nothing,
+        Shown { plain: true, .. } | Shown { json: true, .. } => Show::Plain,
+        _ => Show::Auto,
+    };
+    let options = Options {
+        out: flags.out.clone(),
+        truth: flags.truth.clone(),
+        show,
+        output: output(flags.shown),
+    };
+    run::run(&scenario, &options, out)
+}
+
+fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
+    let seed = flags.seed.map(|seed| format!("seed={seed}"));
+    let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).collect();
+    let plan = match &flags.scenario {
+        Some(path) => read_scenario(path, &sets, std::io::stderr().is_terminal())?.plan,
+        None => resolve::read(PLAIN_SERVICE, &sets, &|_| Err("no files here".to_owned()))
+            .map_err(|mistakes| {
+                Mistake(crate::scenario::mistake::picture(
+                    "--set",
+                    PLAIN_SERVICE,
+                    &mistakes,
+                    false,
+                ))
+            })?
+            .into(),
+    };
+    let key = match &plan.simulator.api_key {
+        Some(reference) => Some(
+            secret::read(reference)
+                .map_err(|missing| run::no_key("simulator.api_key", reference, &missing))?,
+        ),
+        None => None,
+    };
+    let command = SimCommand {
+        plan: plan.simulator.clone(),
+        seed: plan.seed,
+        listen: flags.listen,
+        truth: flags.truth.clone(),
+    };
+    let key = key.map(|key| key.expose().to_owned());
+    serve_until(command, key, out, interrupted())?;
+    Ok(0)
+}
+
+fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
+    let scenario = read(flags)?;
+    let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    writeln!(out, "{} is valid", flags.scenario.display())?;
+    for line in check::explain(&scenario.plan) {
+        match line.weight {
+            Weight::Fact => writeln!(out, "  {:<12} {}", line.about, line.text)?,
+            Weight::Warning => {
+                writeln!(
+                    out,
+                    "{yellow}warning{yellow:#}: {}: {}",
+                    line.about, line.text
+                )?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
+    let path = |name: &str| flags.run_dir.join(name);
+    let missing = |path: &Path, error: &std::io::Error| {
+        Mistake(format!(
+            "cannot read {}: {error}\nhint: a run directory has {SCENARIO}, {INTERVALS}, {WORKS} and {HISTOGRAMS}",
+            path.display()
+        ))
+    };
+    let bytes = |name: &str| fs::read(path(name)).map_err(|error| missing(&path(name), &error));
+    let scenario = bytes(SCENARIO)?;
+    let scenario = String::from_utf8_lossy(&scenario);
+    let read_file = |name: &str| fs::read(flags.run_dir.join(name)).map_err(|e| e.to_string());
+    let plan = resolve::read(&scenario, &[], &read_file).map_err(|mistakes| {
+        let name = path(SCENARIO).display().to_string();
+        Mistake(crate::scenario::mistake::picture(
+            &name, &scenario, &mistakes, false,
+        ))
+    })?;
+    let (intervals, histograms) = (bytes(INTERVALS)?, bytes(HISTOGRAMS)?);
+    let works = fs::File::open(path(WORKS)).map_err(|error| missing(&path(WORKS), &error))?;
+    let written = fs::read(path(SUMMARY)).ok();
+    let mut facts = Facts::of(&plan);
+    facts.run_dir = flags.run_dir.display().to_string();
+    let files = Files {
+        intervals: &intervals,
+        histograms: &histograms,
+        works: &mut std::io::BufReader::new(works),
+        summary: written.as_deref(),
+    };
+    let rebuilt = rebuild(facts, files).map_err(|error| Mistake(error.to_string()))?;
+    let report = report::Report::new(&plan, rebuilt.facts, rebuilt.snapshot, rebuilt.reasons);
+    match output(flags.shown) {
+        Output::Text => out.write_all(text::summary(&report).as_bytes())?,
+        Output::Line => writeln!(out, "{}", text::line(&report))?,
+        Output::Json => out.write_all(&summary::write(&report))?,
+    }
+    out.flush()?;
+    Ok(report.verdict.exit_code())
+}

@@ -1,0 +1,258 @@
+//! `plimsoll run`: Plan → shard → Snapshot → Report; the only file in which every layer meets.
+
+mod collect;
+mod prepare;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::arrival::Segment;
+use crate::report::{Code, EndedBy, Facts, Reason, Report, summary, text};
+use crate::scenario::Plan;
+use crate::shell::client::BadClient;
+use crate::shell::driver::{Finished, Health};
+use crate::shell::requests::Shapes;
+use crate::shell::run_directory::{RunDirectory, Unwritable};
+use crate::shell::screen::{Screen, Show};
+use crate::shell::shard::Shard;
+use crate::shell::{RunClock, signals};
+use crate::time::Span;
+use collect::{Collected, Collector};
+
+pub(crate) use prepare::no_key;
+pub use prepare::{Scenario, read_scenario};
+
+/// From the moment at which everything is ready to the first instant of the plan.
+const LEAD: Span = Span::from_millis(100);
+/// A wall clock that moves by more between two seconds was set, not steered.
+const CLOCK_STEP: Span = Span::from_millis(100);
+
+/// Something that the operator can put right. Ends a command with exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake(pub String);
+
+impl From<BadClient> for Mistake {
+    fn from(error: BadClient) -> Self {
+        Self(error.0)
+    }
+}
+
+impl From<Unwritable> for Mistake {
+    fn from(error: Unwritable) -> Self {
+        Self(format!(
+            "cannot write {}: {}\nhint: {}",
+            error.path.display(),
+            error.reason,
+            match error.kind {
+                io::ErrorKind::StorageFull => "the disk is full: make room, or use --out",
+                io::ErrorKind::AlreadyExists => "--out names a new directory",
+                _ => "--out names a directory that you may write",
+            }
+        ))
+    }
+}
+
+impl From<io::Error> for Mistake {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What the result on the standard output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The summary that a person reads.
+    Text,
+    /// One line.
+    Line,
+    /// `summary.json`.
+    Json,
+}
+
+/// What `plimsoll run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run directory, if one is named.
+    pub out: Option<PathBuf>,
+    /// Where the built-in service writes its truth.
+    pub truth: Option<PathBuf>,
+    /// What is shown while it runs.
+    pub show: Show,
+    /// What is shown at the end.
+    pub output: Output,
+}
+
+/// Runs a scenario to its end, and writes the result to `out`. The answer is the exit code.
+pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Result<u8, Mistake> {
+    let plan = &scenario.plan;
+    prepare::descriptors(plan)?;
+    let key = prepare::key(plan)?;
+    let screen = Screen::new(options.show);
+    let clock = RunClock::starting_in(Span::ZERO);
+    let path = options
+        .out
+        .clone()
+        .unwrap_or_else(|| prepare::default_directory(plan, clock));
+    let target = prepare::Target::start(plan, key, options.truth.as_deref())?;
+    let load = crate::arrival::length(&plan.load);
+    let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
+    for line in prepare::opening(plan, &path) {
+        screen.say(&line);
+    }
+
+    let (controls, orders) = unbounded_channel();
+    signals::listen(controls.clone())?;
+    let clock = target.clock(RunClock::starting_in(LEAD));
+    directory.begin(clock.origin_wall_micros())?;
+    let shapes = Shapes {
+        plan: Arc::clone(plan),
+        wire: prepare::wire(plan, target.url())?,
+    };
+    let mut shard = Shard::start(
+        shapes,
+        target.url(),
+        target.key(),
+        Segment::WHOLE,
+        clock,
+        orders,
+    )?;
+    let mut collector = Collector::new(plan, directory, screen, controls);
+    collector.listen(&mut shard.messages);
+    let finished = shard.join();
+    let collected = collector.finish(finished.as_ref().ok());
+    target.stop(options.truth.as_deref())?;
+
+    let report = judge(plan, clock, finished, &collected, &path);
+    let json = summary::write(&report);
+    let written = collected.finish(&json);
+    show(out, options.output, &report, &json)?;
+    if let Some(sentence) = mistake(plan, &report, &collected) {
+        return Err(Mistake(sentence));
+    }
+    written?;
+    Ok(report.exit_code())
+}
+
+/// Everything that a run showed, judged.
+fn judge(
+    plan: &Plan,
+    clock: RunClock,
+    finished: Result<Finished, String>,
+    collected: &Collected,
+    path: &std::path::Path,
+) -> Report {
+    let mut snapshot = collected.snapshot.clone();
+    let mut facts = Facts::of(plan);
+    facts.started_at = clock.origin_wall_micros();
+    facts.run_dir = path.display().to_string();
+    facts.load = Span(facts.load_planned.0.min(snapshot.end.0));
+    facts.duration = Span(snapshot.end.0);
+    facts.notes.extend(collected.notes());
+    let mut reasons = reasons(plan, collected);
+    match finished {
+        Ok(finished) => {
+            snapshot.stuck = finished.stuck;
+            facts.load = Span(finished.load_end.0);
+            facts.duration = Span(finished.end.0);
+            facts.rate_limit_family = finished.family.map(|family| family.word().to_owned());
+            facts.ended_by = if finished.refusal.is_some() {
+                EndedBy::Abort
+            } else if collected.unwritable.is_some() {
+                EndedBy::Error
+            } else if finished.interrupted {
+                EndedBy::Interrupt
+            } else {
+                EndedBy::Plan
+            };
+        }
+        Err(why) => {
+            facts.ended_by = EndedBy::Error;
+            reasons.push(reason(
+                Code::ShardDied,
+                None,
+                None,
+                format!("a shard died: {why}"),
+            ));
+        }
+    }
+    Report::new(plan, facts, snapshot, reasons)
+}
+
+fn reason(code: Code, value: Option<f64>, limit: Option<f64>, text: String) -> Reason {
+    Reason {
+        code,
+        value,
+        limit,
+        text,
+    }
+}
+
+/// The reasons for distrust that only the shell can know.
+fn reasons(plan: &Plan, collected: &Collected) -> Vec<Reason> {
+    let Health {
+        cpu_share,
+        clock_step,
+        out_of_descriptors,
+        rows_lost,
+        ..
+    } = collected.health;
+    let mut reasons = Vec::new();
+    if clock_step > CLOCK_STEP {
+        let (value, limit) = (clock_step.seconds(), CLOCK_STEP.seconds());
+        let text = format!("the wall clock was set by {value:.3} s while the run was on");
+        reasons.push(reason(Code::ClockStep, Some(value), Some(limit), text));
+    }
+    if out_of_descriptors {
+        let text = "the process ran out of file descriptors: raise `ulimit -n`".to_owned();
+        reasons.push(reason(Code::Descriptors, None, None, text));
+    }
+    if cpu_share > plan.validity.cpu_share {
+        let (share, limit) = (100.0 * cpu_share, 100.0 * plan.validity.cpu_share);
+        let text = format!(
+            "the generator used {share:.0} % of a core over ten seconds, the limit is {limit:.0} %"
+        );
+        reasons.push(reason(
+            Code::Cpu,
+            Some(cpu_share),
+            Some(plan.validity.cpu_share),
+            text,
+        ));
+    }
+    if let Some(error) = &collected.unwritable {
+        let text = format!(
+            "{} could not be written: {}",
+            error.path.display(),
+            error.reason
+        );
+        reasons.push(reason(Code::JournalLost, None, None, text));
+    } else if rows_lost > 0 {
+        let lost = f64::from(u32::try_from(rows_lost).unwrap_or(u32::MAX));
+        let text = format!("{rows_lost} rows could not be written in time");
+        reasons.push(reason(Code::JournalLost, Some(lost), Some(0.0), text));
+    }
+    reasons
+}
+
+/// A sentence for what the operator must put right, where that is why the run ended.
+fn mistake(plan: &Plan, report: &Report, collected: &Collected) -> Option<String> {
+    if let Some(error) = &collected.unwritable {
+        let Mistake(text) = error.clone().into();
+        return Some(format!("the run was stopped: {text}"));
+    }
+    if report.facts.ended_by == EndedBy::Abort {
+        return Some(prepare::refused(plan, collected.refusal.as_ref()?));
+    }
+    None
+}
+
+fn show(out: &mut impl Write, output: Output, report: &Report, json: &[u8]) -> Result<(), Mistake> {
+    match output {
+        Output::Text => out.write_all(text::summary(report).as_bytes())?,
+        Output::Line => writeln!(out, "{}", text::line(report))?,
+        Output::Json => out.write_all(json)?,
+    }
+    Ok(out.flush()?)
+}

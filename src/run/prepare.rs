@@ -1,0 +1,298 @@
+//! Before the load: the scenario, the key, the descriptors, the target, the directory.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Mistake;
+use crate::check::{self, Weight};
+use crate::engine::Refusal;
+use crate::scenario::mistake::picture;
+use crate::scenario::resolve;
+use crate::scenario::{Base, Plan, SecretRef};
+use crate::shell::client::reach;
+use crate::shell::limits::{forbid_core_files, raise_descriptors};
+use crate::shell::secret::{self, Missing, Secret};
+use crate::shell::sim_server::SimServer;
+use crate::shell::{RunClock, limits};
+use crate::wire::Wire;
+
+/// A scenario that was read: what it does, and how it is written down again.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What it does.
+    pub plan: Arc<Plan>,
+    /// The same as TOML, overrides applied and defaults filled in.
+    pub resolved: String,
+}
+
+/// Reads a scenario file. Every mistake in it is in the answer at once.
+pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Scenario, Mistake> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        Mistake(format!(
+            "cannot read the scenario {shown}: {error}\nhint: `scenarios/` has some that are ready to run"
+        ))
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let read_file = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let draw = |mistakes: Vec<_>| {
+        let count = mistakes.len();
+        let drawn = picture(&shown.to_string(), &text, &mistakes, coloured);
+        let noun = if count == 1 { "mistake" } else { "mistakes" };
+        Mistake(format!("{count} {noun} in the scenario {shown}\n\n{drawn}"))
+    };
+    let plan = resolve::read(&text, sets, &read_file).map_err(draw)?;
+    let resolved = resolve::resolved_toml(&text, sets).map_err(draw)?;
+    Ok(Scenario {
+        plan: Arc::new(plan),
+        resolved,
+    })
+}
+
+/// `reports/<name>-<UTC time>`.
+pub(super) fn default_directory(plan: &Plan, clock: RunClock) -> PathBuf {
+    let at = jiff::Timestamp::from_microsecond(clock.origin_wall_micros())
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    PathBuf::from("reports").join(format!("{}-{}", plan.name, at.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+/// Raises the limit of open files, and refuses a plan that needs more.
+pub(super) fn descriptors(plan: &Plan) -> Result<(), Mistake> {
+    forbid_core_files();
+    let have = raise_descriptors();
+    let need = check::descriptors::needed(plan);
+    if need.at_least > have {
+        return Err(Mistake(format!(
+            "the scenario needs {} file descriptors, and this process may have {have}\n\
+             hint: raise the hard limit (`ulimit -Hn`), or lower the rate, the budget or submit.max_in_flight",
+            need.at_least
+        )));
+    }
+    Ok(())
+}
+
+/// The key that the scenario refers to. With the built-in service an unset variable is fine.
+pub(super) fn key(plan: &Plan) -> Result<Option<Secret>, Mistake> {
+    let is_simulator = plan.target.base == Base::Simulator;
+    let Some(reference) = &plan.target.api_key else {
+        return Ok(is_simulator.then(secret::for_simulator));
+    };
+    match secret::read(reference) {
+        Ok(key) => Ok(Some(key)),
+        Err(Missing::Unset) if is_simulator => Ok(Some(secret::for_simulator())),
+        Err(missing) => Err(no_key("target.api_key", reference, &missing)),
+    }
+}
+
+/// Says why there is no key, and what to do.
+pub(crate) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> Mistake {
+    let (why, hint) = match (missing, reference) {
+        (Missing::Unset, SecretRef::Env(name)) => (
+            "the variable is not set".to_owned(),
+            format!("export {name}=... in the shell that starts the run"),
+        ),
+        (Missing::Unset | Missing::Empty, _) => (
+            "it is empty".to_owned(),
+            "it should hold the key and nothing else".to_owned(),
+        ),
+        (Missing::Unreadable(why), _) => (
+            why.clone(),
+            "the path counts from the folder in which you are".to_owned(),
+        ),
+        (Missing::NotAHeader, _) => (
+            "it has characters that no header can carry".to_owned(),
+            "is there a line break or an accent in it?".to_owned(),
+        ),
+    };
+    Mistake(format!(
+        "no key at {place} = \"{reference}\": {why}\nhint: {hint}"
+    ))
+}
+
+/// The service under test, running and reachable.
+#[derive(Debug)]
+pub(super) struct Target {
+    url: String,
+    key: Option<Secret>,
+    simulator: Option<(SimServer, RunClock)>,
+}
+
+impl Target {
+    /// Starts the built-in service, or sees whether the real one can be reached. Nothing is sent.
+    pub(super) fn start(
+        plan: &Plan,
+        key: Option<Secret>,
+        truth: Option<&Path>,
+    ) -> Result<Self, Mistake> {
+        let url = match &plan.target.base {
+            Base::Simulator => return Self::start_simulator(plan, key, truth),
+            Base::Url(url) => url.clone(),
+        };
+        if truth.is_some() {
+            return Err(Mistake(
+                "--truth is for the built-in service, and the scenario has a real one\n\
+                 hint: only a simulator knows the truth; leave the flag out"
+                    .to_owned(),
+            ));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(reach(plan, &url)).map_err(|error| {
+            Mistake(format!(
+                "cannot reach {url}: {}\nhint: {}",
+                error.0,
+                unreachable_hint(&url, &error.0)
+            ))
+        })?;
+        Ok(Self {
+            url,
+            key,
+            simulator: None,
+        })
+    }
+
+    fn start_simulator(
+        plan: &Plan,
+        key: Option<Secret>,
+        truth: Option<&Path>,
+    ) -> Result<Self, Mistake> {
+        if let Some(path) = truth {
+            // Known now rather than after the run.
+            fs::File::create(path).map_err(|error| unwritable_truth(path, &error))?;
+        }
+        let wanted = plan.simulator.api_key.as_ref().map(|reference| {
+            secret::read(reference)
+                .map_err(|missing| no_key("simulator.api_key", reference, &missing))
+        });
+        let wanted = wanted.transpose()?.map(|secret| secret.expose().to_owned());
+        let clock = RunClock::starting_in(super::LEAD);
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = SimServer::start(&plan.simulator, wanted, plan.seed, clock.origin(), local)?;
+        let url = format!("http://{}", server.addr());
+        Ok(Self {
+            url,
+            key,
+            simulator: Some((server, clock)),
+        })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn key(&self) -> Option<&Secret> {
+        self.key.as_ref()
+    }
+
+    /// The clock of the run: that of the built-in service, so that both count from one origin.
+    pub(super) fn clock(&self, otherwise: RunClock) -> RunClock {
+        self.simulator
+            .as_ref()
+            .map_or(otherwise, |(_, clock)| *clock)
+    }
+
+    /// Stops the built-in service, and writes down what it did.
+    pub(super) fn stop(self, truth: Option<&Path>) -> Result<(), Mistake> {
+        let Some((server, _)) = self.simulator else {
+            return Ok(());
+        };
+        let books = server.stop()?;
+        let Some(path) = truth else { return Ok(()) };
+        let file = fs::File::create(path).map_err(|error| unwritable_truth(path, &error))?;
+        books
+            .write_csv(std::io::BufWriter::new(file), crate::time::Span::ZERO)
+            .map_err(|error| unwritable_truth(path, &error))
+    }
+}
+
+fn unwritable_truth(path: &Path, error: &std::io::Error) -> Mistake {
+    Mistake(format!(
+        "cannot write the truth to {}: {error}\nhint: --truth names a file in a directory that exists",
+        path.display()
+    ))
+}
+
+fn unreachable_hint(url: &str, why: &str) -> &'static str {
+    let why = why.to_ascii_lowercase();
+    if why.contains("certificate") || why.contains("tls") {
+        "http.ca names a PEM file of authorities to trust beside the system's; \
+         http.insecure = true trusts anybody"
+    } else if why.contains("dns") || why.contains("lookup") || why.contains("resolve") {
+        "is the host in target.base_url spelled right, and is there a name service?"
+    } else if url.starts_with("https://") {
+        "is the service up, and does that port speak TLS?"
+    } else {
+        "is the service up, and is that its port?"
+    }
+}
+
+/// Names URLs and reads answers of the target.
+pub(super) fn wire(plan: &Plan, url: &str) -> Result<Wire, Mistake> {
+    Wire::new(
+        &plan.api,
+        url,
+        &plan.target.trusted_origins,
+        &plan.target.intake_id,
+    )
+    .map_err(|error| Mistake(error.to_string()))
+}
+
+/// What is said before the load begins.
+pub(super) fn opening(plan: &Plan, path: &Path) -> Vec<String> {
+    let target = match &plan.target.base {
+        Base::Simulator => "the built-in simulator".to_owned(),
+        Base::Url(url) => url.clone(),
+    };
+    let mut lines = vec![format!(
+        "{} against {target}, into {}",
+        plan.name,
+        path.display()
+    )];
+    let warnings = check::explain(plan)
+        .into_iter()
+        .filter(|line| line.weight == Weight::Warning);
+    lines.extend(warnings.map(|line| format!("warning: {}: {}", line.about, line.text)));
+    let need = check::descriptors::needed(plan);
+    let have = limits::descriptors_now();
+    if need.if_silent > have {
+        lines.push(format!(
+            "warning: descriptors: a service that is silent for a whole timeout would need {} of them, \
+             and this process may have {have}",
+            need.if_silent
+        ));
+    }
+    lines
+}
+
+/// What to put right when the first answer was a refusal.
+pub(super) fn refused(plan: &Plan, refusal: &Refusal) -> String {
+    let key = plan.target.api_key.as_ref().map_or_else(
+        || "no key".to_owned(),
+        |reference| format!("the key at {reference}"),
+    );
+    let intake = &plan.target.intake_id;
+    let sentence = match refusal.status {
+        401 => format!("the service answered the first submit 401: it does not accept {key}"),
+        403 => format!(
+            "the service answered the first submit 403: {key} may not use intake {intake:?}"
+        ),
+        status => {
+            format!("the service answered the first submit {status}: it has no intake {intake:?}")
+        }
+    };
+    let hint = match refusal.status {
+        401 => "a key begins with `user.` or `team.`; is it whole, and of this service?",
+        403 => "is the key of the team that owns the intake?",
+        _ => "is target.intake_id spelled right, and target.base_url without a path of its own?",
+    };
+    let body: String = refusal
+        .body
+        .chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect();
+    format!("{sentence}\nit said: {body}\nhint: {hint}; the run was stopped")
+}
