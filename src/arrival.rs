@@ -167,16 +167,6 @@ impl Iterator for ArrivalSchedule {
     }
 }
 
-/// The largest number of arrivals that a stage expects in any second of it.
-pub fn peak_per_second(stage: &Stage) -> f64 {
-    law::peak_per_second(stage)
-}
-
-/// The number of arrivals that a stage expects: exact for all laws but Poisson, whose mean it is.
-pub fn expected(stage: &Stage) -> f64 {
-    law::expected(stage)
-}
-
 /// The time from the first to the last instant of all stages.
 pub fn length(stages: &[Stage]) -> Span {
     stages.iter().fold(Span::ZERO, |sum, stage| {

@@ -91,12 +91,11 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     prepare::descriptors(plan)?;
     let key = prepare::key(plan)?;
     let screen = Screen::new(options.show);
-    let clock = RunClock::starting_in(Span::ZERO);
     let path = options
         .out
         .clone()
-        .unwrap_or_else(|| prepare::default_directory(plan, clock));
-    let target = prepare::Target::start(plan, key, options.truth.as_deref())?;
+        .unwrap_or_else(|| prepare::default_directory(plan));
+    prepare::reach_target(plan, options.truth.as_deref())?;
     let load = crate::arrival::length(&plan.load);
     let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
     for line in prepare::opening(plan, &path) {
@@ -105,7 +104,8 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
 
     let (controls, orders) = unbounded_channel();
     signals::listen(controls.clone())?;
-    let clock = target.clock(RunClock::starting_in(LEAD));
+    let clock = RunClock::starting_in(LEAD);
+    let target = prepare::Target::start(plan, key, clock)?;
     directory.begin(clock.origin_wall_micros())?;
     let shapes = Shapes {
         plan: Arc::clone(plan),
@@ -122,12 +122,12 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     let mut collector = Collector::new(plan, directory, screen, controls);
     collector.listen(&mut shard.messages);
     let finished = shard.join();
-    let collected = collector.finish(finished.as_ref().ok());
+    let mut collected = collector.finish(finished.as_ref().ok());
     target.stop(options.truth.as_deref())?;
 
     let report = judge(plan, clock, finished, &collected, &path);
     let json = summary::write(&report);
-    let written = collected.finish(&json);
+    let written = collected.directory.finish(&json);
     show(out, options.output, &report, &json)?;
     if let Some(sentence) = mistake(plan, &report, &collected) {
         return Err(Mistake(sentence));

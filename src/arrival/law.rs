@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand_distr::{Distribution, Poisson};
 
-use crate::random::{Purpose, stream, unit};
+use crate::random::{ChaCha8Rng, Purpose, stream, unit};
 use crate::scenario::{Arrivals, Rate, Shape, Stage};
 use crate::time::{NANOS_PER_SECOND, Span};
 
@@ -100,11 +100,7 @@ impl Law {
         self.with_block(block, poisson)
     }
 
-    fn with_block<T>(
-        &self,
-        block: u64,
-        with: impl FnOnce(f64, &mut rand_chacha::ChaCha8Rng) -> T,
-    ) -> T {
+    fn with_block<T>(&self, block: u64, with: impl FnOnce(f64, &mut ChaCha8Rng) -> T) -> T {
         let Kind::Poisson {
             intensity,
             seed,
@@ -115,7 +111,7 @@ impl Law {
         };
         let (from, to) = (self.block_start(block), self.block_start(block + 1));
         let mean = intensity.cumulative(to) - intensity.cumulative(from);
-        let mut rng = stream(*seed, Purpose::Arrivals, (stage << 32) | block);
+        let mut rng = stream(*seed, Purpose::ARRIVALS, (stage << 32) | block);
         with(mean, &mut rng)
     }
 
@@ -152,7 +148,7 @@ impl Law {
     clippy::cast_sign_loss,
     reason = "a Poisson number is a whole number that is not negative"
 )]
-fn poisson(mean: f64, rng: &mut rand_chacha::ChaCha8Rng) -> u64 {
+fn poisson(mean: f64, rng: &mut ChaCha8Rng) -> u64 {
     Poisson::new(mean).map_or(0, |law| law.sample(rng) as u64)
 }
 
@@ -243,37 +239,5 @@ impl Intensity {
         let (start, growth) = self.line();
         let root = libm::sqrt((start * start + 2.0 * growth * arrivals).max(0.0));
         Span((2.0 * arrivals / (start + root)) as u64)
-    }
-}
-
-pub(super) fn peak_per_second(stage: &Stage) -> f64 {
-    match &stage.arrivals {
-        Arrivals::Constant(Shape::Flat(rate)) | Arrivals::Poisson(Shape::Flat(rate)) => {
-            rate.per_second()
-        }
-        Arrivals::Constant(Shape::Ramp(from, to)) | Arrivals::Poisson(Shape::Ramp(from, to)) => {
-            from.per_second().max(to.per_second())
-        }
-        Arrivals::Replay(offsets) => {
-            let mut most = 0_usize;
-            let mut first = 0_usize;
-            for (index, at) in offsets.iter().enumerate() {
-                while at.0 - offsets[first].0 >= NANOS_PER_SECOND {
-                    first += 1;
-                }
-                most = most.max(index - first + 1);
-            }
-            f64::from(u32::try_from(most).unwrap_or(u32::MAX))
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count for people")]
-pub(super) fn expected(stage: &Stage) -> f64 {
-    match &stage.arrivals {
-        Arrivals::Poisson(shape) => {
-            Intensity::new(*shape, stage.duration).cumulative(stage.duration)
-        }
-        _ => Law::new(stage, 0, 0).count() as f64,
     }
 }

@@ -332,7 +332,7 @@ impl Engine {
     /// A seeded share of the settled works is asked once more: is a terminal state taken back?
     fn recheck_later(&mut self, work: Work, at: Tick, ending: Ending) {
         let poll = &self.plan.poll;
-        let is_chosen = unit_at(self.plan.seed, Purpose::Recheck, work.seq) < poll.recheck;
+        let is_chosen = unit_at(self.plan.seed, Purpose::RECHECK, work.seq) < poll.recheck;
         if poll.recheck > 0.0 && is_chosen && !work.id.0.is_empty() && !work.foreign {
             let due = at + poll.recheck_after;
             let slot = self.works.insert(Work {

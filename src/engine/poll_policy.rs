@@ -18,7 +18,7 @@ pub struct NextSlot {
 /// From the accept to the first poll.
 pub fn first(poll: &Poll, seed: u64, seq: u64) -> Span {
     match poll.first {
-        FirstPoll::Random => scaled(poll.interval, unit_at(seed, Purpose::FirstPoll, seq)),
+        FirstPoll::Random => scaled(poll.interval, unit_at(seed, Purpose::FIRST_POLL, seq)),
         FirstPoll::Interval => poll.interval,
         FirstPoll::Now => Span::ZERO,
     }
@@ -102,7 +102,7 @@ fn gap(poll: &Poll, seed: u64, seq: u64, number: u32) -> Span {
                 plain
             } else {
                 let index = seq.wrapping_mul(65_537).wrapping_add(u64::from(number));
-                let draw = unit_at(seed, Purpose::Jitter, index);
+                let draw = unit_at(seed, Purpose::JITTER, index);
                 scaled(plain, 1.0 + jitter * (2.0 * draw - 1.0))
             }
         }

@@ -36,7 +36,7 @@ pub(super) struct Collected {
     pub(super) health: Health,
     pub(super) unwritable: Option<Unwritable>,
     pub(super) refusal: Option<Refusal>,
-    directory: std::cell::RefCell<RunDirectory>,
+    pub(super) directory: RunDirectory,
 }
 
 impl Collector {
@@ -135,7 +135,7 @@ impl Collector {
             health: self.health,
             unwritable: self.unwritable,
             refusal: finished.and_then(|finished| finished.refusal.clone()),
-            directory: self.directory.into(),
+            directory: self.directory,
         }
     }
 }
@@ -148,8 +148,8 @@ fn per_second(events: u64, seconds: f64) -> f64 {
 impl Collected {
     /// What else a reader must know.
     pub(super) fn notes(&self) -> Vec<String> {
-        let directory = self.directory.borrow();
-        let mut notes: Vec<String> = directory
+        let mut notes: Vec<String> = self
+            .directory
             .left_out()
             .map(|(outcome, works)| {
                 format!("{works} {} submissions have no line in failures.jsonl: report.failures is full", outcome.word())
@@ -162,10 +162,5 @@ impl Collected {
             ));
         }
         notes
-    }
-
-    /// Writes the summary.
-    pub(super) fn finish(&self, summary: &[u8]) -> Result<(), Unwritable> {
-        self.directory.borrow_mut().finish(summary)
     }
 }

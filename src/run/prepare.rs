@@ -16,6 +16,7 @@ use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
 use crate::shell::sim_server::SimServer;
 use crate::shell::{RunClock, limits};
+use crate::time::Span;
 use crate::wire::Wire;
 
 /// A scenario that was read: what it does, and how it is written down again.
@@ -52,9 +53,9 @@ pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Sce
 }
 
 /// `reports/<name>-<UTC time>`.
-pub(super) fn default_directory(plan: &Plan, clock: RunClock) -> PathBuf {
-    let at = jiff::Timestamp::from_microsecond(clock.origin_wall_micros())
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+pub(super) fn default_directory(plan: &Plan) -> PathBuf {
+    let now = RunClock::starting_in(Span::ZERO).origin_wall_micros();
+    let at = jiff::Timestamp::from_microsecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     PathBuf::from("reports").join(format!("{}-{}", plan.name, at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
@@ -111,71 +112,65 @@ pub(crate) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> M
     ))
 }
 
-/// The service under test, running and reachable.
+/// Sees whether a real service can be reached, and whether the truth of the built-in one can be
+/// written. Nothing is sent.
+pub(super) fn reach_target(plan: &Plan, truth: Option<&Path>) -> Result<(), Mistake> {
+    match (&plan.target.base, truth) {
+        (Base::Simulator, None) => Ok(()),
+        (Base::Simulator, Some(path)) => match fs::File::create(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(unwritable_truth(path, &error)),
+        },
+        (Base::Url(_), Some(_)) => Err(Mistake(
+            "--truth is for the built-in service, and the scenario has a real one\n\
+             hint: only a simulator knows the truth; leave the flag out"
+                .to_owned(),
+        )),
+        (Base::Url(url), None) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(reach(plan, url)).map_err(|error| {
+                let hint = unreachable_hint(url, &error.0);
+                Mistake(format!("cannot reach {url}: {}\nhint: {hint}", error.0))
+            })
+        }
+    }
+}
+
+/// The service under test.
 #[derive(Debug)]
 pub(super) struct Target {
     url: String,
     key: Option<Secret>,
-    simulator: Option<(SimServer, RunClock)>,
+    simulator: Option<SimServer>,
 }
 
 impl Target {
-    /// Starts the built-in service, or sees whether the real one can be reached. Nothing is sent.
+    /// Starts the built-in service, where it is the target; its time and the run's have one origin.
     pub(super) fn start(
         plan: &Plan,
         key: Option<Secret>,
-        truth: Option<&Path>,
+        clock: RunClock,
     ) -> Result<Self, Mistake> {
-        let url = match &plan.target.base {
-            Base::Simulator => return Self::start_simulator(plan, key, truth),
-            Base::Url(url) => url.clone(),
-        };
-        if truth.is_some() {
-            return Err(Mistake(
-                "--truth is for the built-in service, and the scenario has a real one\n\
-                 hint: only a simulator knows the truth; leave the flag out"
-                    .to_owned(),
-            ));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(reach(plan, &url)).map_err(|error| {
-            Mistake(format!(
-                "cannot reach {url}: {}\nhint: {}",
-                error.0,
-                unreachable_hint(&url, &error.0)
-            ))
-        })?;
-        Ok(Self {
-            url,
-            key,
-            simulator: None,
-        })
-    }
-
-    fn start_simulator(
-        plan: &Plan,
-        key: Option<Secret>,
-        truth: Option<&Path>,
-    ) -> Result<Self, Mistake> {
-        if let Some(path) = truth {
-            // Known now rather than after the run.
-            fs::File::create(path).map_err(|error| unwritable_truth(path, &error))?;
+        if let Base::Url(url) = &plan.target.base {
+            return Ok(Self {
+                url: url.clone(),
+                key,
+                simulator: None,
+            });
         }
         let wanted = plan.simulator.api_key.as_ref().map(|reference| {
             secret::read(reference)
                 .map_err(|missing| no_key("simulator.api_key", reference, &missing))
         });
         let wanted = wanted.transpose()?.map(|secret| secret.expose().to_owned());
-        let clock = RunClock::starting_in(super::LEAD);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = SimServer::start(&plan.simulator, wanted, plan.seed, clock.origin(), local)?;
-        let url = format!("http://{}", server.addr());
         Ok(Self {
-            url,
+            url: format!("http://{}", server.addr()),
             key,
-            simulator: Some((server, clock)),
+            simulator: Some(server),
         })
     }
 
@@ -187,23 +182,16 @@ impl Target {
         self.key.as_ref()
     }
 
-    /// The clock of the run: that of the built-in service, so that both count from one origin.
-    pub(super) fn clock(&self, otherwise: RunClock) -> RunClock {
-        self.simulator
-            .as_ref()
-            .map_or(otherwise, |(_, clock)| *clock)
-    }
-
     /// Stops the built-in service, and writes down what it did.
     pub(super) fn stop(self, truth: Option<&Path>) -> Result<(), Mistake> {
-        let Some((server, _)) = self.simulator else {
+        let Some(server) = self.simulator else {
             return Ok(());
         };
         let books = server.stop()?;
         let Some(path) = truth else { return Ok(()) };
         let file = fs::File::create(path).map_err(|error| unwritable_truth(path, &error))?;
         books
-            .write_csv(std::io::BufWriter::new(file), crate::time::Span::ZERO)
+            .write_csv(std::io::BufWriter::new(file), Span::ZERO)
             .map_err(|error| unwritable_truth(path, &error))
     }
 }

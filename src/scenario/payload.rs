@@ -16,23 +16,22 @@
 //! stand as they are (so a field may hold a number or an object); in a form body they are
 //! percent-encoded; in a header control characters become spaces.
 //!
-//! Randomness is `ChaCha8` keyed by (seed, purpose) with the number of the arrival as its stream, so
+//! Randomness is a function of (seed, purpose, number of the arrival), as `random` has it, so
 //! arrival N renders the same bytes whoever renders it, in whatever order.
 
 use std::borrow::Cow;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use uuid::Uuid;
 
 use super::BodyForm;
 pub use super::corpus::{Corpus, CorpusOrder};
+use crate::random::{ChaCha8Rng, Purpose, Rng, stream, unit};
 
 /// A text with places to fill in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     pieces: Vec<Piece>,
-    purpose: u64,
+    purpose: Purpose,
     escape: Escape,
 }
 
@@ -40,8 +39,8 @@ pub struct Template {
 const LONGEST_STRING: u32 = 65_536;
 
 /// Streams of randomness that belong to no template.
-const PURPOSE_WORK_ID: &str = "work_id";
-const PURPOSE_IDEMPOTENCY_KEY: &str = "idempotency_key";
+const WORK_ID: Purpose = Purpose::named("work_id");
+const IDEMPOTENCY_KEY: Purpose = Purpose::named("idempotency_key");
 
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
@@ -84,7 +83,7 @@ impl Default for Template {
     fn default() -> Self {
         Self {
             pieces: Vec::new(),
-            purpose: purpose("body"),
+            purpose: Purpose::named("body"),
             escape: Escape::Json,
         }
     }
@@ -133,7 +132,7 @@ impl Template {
         }
         Ok(Self {
             pieces,
-            purpose: purpose(name),
+            purpose: Purpose::named(name),
             escape,
         })
     }
@@ -216,28 +215,12 @@ impl Hole {
 
 /// The id that the client chooses for an arrival.
 pub fn client_work_id(seed: u64, seq: u64) -> Uuid {
-    uuid(&mut stream(seed, purpose(PURPOSE_WORK_ID), seq))
+    uuid(&mut stream(seed, WORK_ID, seq))
 }
 
 /// The idempotency key of an arrival, the same for each of its retries.
 pub fn idempotency_key(seed: u64, seq: u64) -> Uuid {
-    uuid(&mut stream(seed, purpose(PURPOSE_IDEMPOTENCY_KEY), seq))
-}
-
-/// A name as a number that tells streams apart: FNV-1a, 64 bits (Fowler, Noll, Vo).
-fn purpose(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-fn stream(seed: u64, purpose: u64, seq: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&purpose.to_le_bytes());
-    let mut random = ChaCha8Rng::from_seed(key);
-    random.set_stream(seq);
-    random
+    uuid(&mut stream(seed, IDEMPOTENCY_KEY, seq))
 }
 
 fn uuid(random: &mut ChaCha8Rng) -> Uuid {
@@ -254,12 +237,6 @@ fn below(random: &mut ChaCha8Rng, count: u128) -> u64 {
 fn index(random: &mut ChaCha8Rng, length: usize) -> usize {
     // A place in memory is never beyond 64 bits, and the draw is below the length.
     usize::try_from(below(random, length as u128)).unwrap_or(0)
-}
-
-/// Uniform in `[0, 1)` with 53 bits.
-#[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-fn unit(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Whether a JSON text goes on inside a string after `literal`.
@@ -347,7 +324,7 @@ mod tests {
         let all =
             "{{seq}} {{uuid}} {{int -5 5}} {{float 0 1}} {{string 8}} {{pick a|b|c}} {{work_id}}";
         let template = Template::parse(all).unwrap();
-        // From another implementation of ChaCha8, keyed as the head of this file says.
+        // From another implementation of ChaCha8, keyed as `random` says.
         let golden = [
             (
                 1,
@@ -424,13 +401,6 @@ mod tests {
         seen.dedup();
         assert_eq!(seen.len(), 5);
         assert_eq!(client_work_id(1, 0).get_version_num(), 4);
-    }
-
-    #[test]
-    fn the_hash_is_the_published_one() {
-        // The vectors of its authors for "" and "a".
-        assert_eq!(purpose(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(purpose("a"), 0xaf63_dc4c_8601_ec8c);
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! are not.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub struct Finished {
     /// When the load ended.
     pub load_end: Tick,
     /// Works that are stuck, by their last status.
-    pub stuck: std::collections::BTreeMap<Box<str>, u64>,
+    pub stuck: BTreeMap<Box<str>, u64>,
     /// The operator's mistake that the first answer showed.
     pub refusal: Option<Refusal>,
     /// Which kind of rate-limit headers the service sent.
@@ -109,8 +110,8 @@ pub struct Driver {
     controls: UnboundedReceiver<Control>,
     messages: Sender<Message>,
     health: Health,
-    cpu: [Span; CPU_INTERVALS],
-    intervals_seen: usize,
+    /// When the last intervals ended, and what time the thread had then spent on a processor.
+    cpu: VecDeque<(Tick, Span)>,
     drift: Span,
     /// Intervals that the collector had no room for yet.
     unsent: Vec<Interval>,
@@ -139,8 +140,7 @@ impl Driver {
             controls,
             messages,
             health: Health::default(),
-            cpu: [thread_cpu(); CPU_INTERVALS],
-            intervals_seen: 0,
+            cpu: VecDeque::new(),
             drift: Span::ZERO,
             unsent: Vec::new(),
             refusal: None,
@@ -238,7 +238,7 @@ impl Driver {
             }
         }
         let ended = self.engine.take_intervals();
-        for _ in &ended {
+        if !ended.is_empty() {
             self.look_at_ourselves();
         }
         self.unsent.extend(ended);
@@ -253,16 +253,14 @@ impl Driver {
 
     /// Once an interval: the share of a core, the clocks, the descriptors.
     fn look_at_ourselves(&mut self) {
-        let now = thread_cpu();
-        let place = self.intervals_seen % CPU_INTERVALS;
-        self.intervals_seen += 1;
-        let used = Span(now.0 - self.cpu[place].0);
-        self.cpu[place] = now;
-        if self.intervals_seen > CPU_INTERVALS {
-            let seconds = f64::from(u32::try_from(CPU_INTERVALS).unwrap_or(u32::MAX));
-            self.health.cpu_share = self.health.cpu_share.max(used.seconds() / seconds);
+        let (now, spent) = (self.clock.now(), thread_cpu());
+        self.cpu.push_back((now, spent));
+        if self.cpu.len() > CPU_INTERVALS {
+            let (then, before) = self.cpu.pop_front().unwrap_or((now, spent));
+            let share = Span(spent.0 - before.0).seconds() / now.since(then).seconds();
+            self.health.cpu_share = self.health.cpu_share.max(share);
         }
-        self.health.cpu = now;
+        self.health.cpu = spent;
         let drift = self.clock.wall_drift();
         let step = Span(drift.0.abs_diff(self.drift.0));
         self.drift = drift;

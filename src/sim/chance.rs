@@ -1,9 +1,14 @@
 //! What chance does to a request: its faults and its delay.
 
 use super::answer::Kind;
-use super::law::{Domain, draw, happens, stream};
+use super::law::{draw, happens};
+use crate::random::{Purpose, stream};
 use crate::scenario::{Law, SimPlan};
 use crate::time::Span;
+
+/// Faults and delays of submits, and of polls: an index a request of its kind.
+const SUBMITS: Purpose = Purpose::named("sim submits");
+const POLLS: Purpose = Purpose::named("sim polls");
 
 /// What goes wrong with a request, in the order in which it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +35,9 @@ pub(super) struct Chance {
 impl Chance {
     /// The `n`-th request of its kind (from 0): a function of plan, seed, kind and `n` alone.
     pub(super) fn of(plan: &SimPlan, seed: u64, kind: Kind, n: u64) -> Self {
-        let (domain, law) = match kind {
-            Kind::Submit => (Domain::Submit, &plan.accept_delay),
-            Kind::Poll => (Domain::Poll, &plan.poll_delay),
+        let (purpose, law) = match kind {
+            Kind::Submit => (SUBMITS, &plan.accept_delay),
+            Kind::Poll => (POLLS, &plan.poll_delay),
         };
         let submits_only = |ratio| if kind == Kind::Submit { ratio } else { 0.0 };
         let ratios = [
@@ -48,7 +53,7 @@ impl Chance {
                 delay: *delay,
             };
         }
-        let mut rng = stream(seed, domain, n);
+        let mut rng = stream(seed, purpose, n);
         // Each ratio takes its number, so that one ratio changed leaves the others as they were.
         let drawn = ratios.map(|(trouble, ratio)| happens(&mut rng, ratio).then_some(trouble));
         Self {

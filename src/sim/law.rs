@@ -1,44 +1,11 @@
 //! Random times by a [`Law`], the same on every machine.
 //!
-//! Uniform numbers come from `ChaCha8`, whose stream is stable between versions, and logarithms from
-//! `libm`, which is the same code everywhere; so a seed means the same lives wherever it is used.
+//! Uniform numbers come from `random`, and logarithms from `libm`, which is the same code everywhere;
+//! so a seed means the same lives wherever it is used.
 
+use crate::random::{Rng, unit};
 use crate::scenario::Law;
 use crate::time::Span;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
-/// What a stream of random numbers is for; streams of different domains share nothing.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Domain {
-    /// The names of the works.
-    Name,
-    /// The life of a work.
-    Life,
-    /// The faults and the delay of a submit.
-    Submit,
-    /// The faults and the delay of a poll.
-    Poll,
-}
-
-/// The random numbers of the `index`-th thing of a domain.
-pub(super) fn stream(seed: u64, domain: Domain, index: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8] = domain as u8;
-    let mut rng = ChaCha8Rng::from_seed(key);
-    rng.set_stream(index);
-    rng
-}
-
-/// Uniform in `[0, 1)`, in steps of 2^-53.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "53 bits fit a double exactly; the rest is shifted out"
-)]
-pub(super) fn unit(rng: &mut impl Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-}
 
 /// True in a share `ratio` of the cases. Always takes one number, so that a changed ratio changes
 /// nothing that is drawn after it.
@@ -89,12 +56,13 @@ pub fn mean(law: &Law) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Purpose, stream};
     use statrs::distribution::{ContinuousCDF, Exp, LogNormal, Uniform};
 
     const N: usize = 40_000;
 
     fn sorted_sample(law: &Law) -> Vec<f64> {
-        let mut rng = stream(7, Domain::Life, 0);
+        let mut rng = stream(7, Purpose::named("test"), 0);
         let mut sample: Vec<f64> = (0..N).map(|_| draw(law, &mut rng).seconds()).collect();
         sample.sort_by(f64::total_cmp);
         sample
@@ -139,31 +107,5 @@ mod tests {
         check(&mixture, |x| {
             0.9 * Exp::new(1.0).unwrap().cdf(x) + 0.1 * Uniform::new(5.0, 6.0).unwrap().cdf(x)
         });
-    }
-
-    #[test]
-    fn a_fixed_law_takes_no_random_number() {
-        let mut rng = stream(1, Domain::Poll, 3);
-        let law = Law::Fixed(Span::from_millis(5));
-        assert_eq!(draw(&law, &mut rng), Span::from_millis(5));
-        assert_eq!(
-            unit(&mut rng).to_bits(),
-            unit(&mut stream(1, Domain::Poll, 3)).to_bits()
-        );
-        assert!((mean(&law) - 0.005).abs() < 1e-15);
-    }
-
-    #[test]
-    fn domains_and_indices_are_streams_of_their_own() {
-        let first = |seed, domain, index| unit(&mut stream(seed, domain, index)).to_bits();
-        let mut seen = vec![
-            first(1, Domain::Life, 0),
-            first(1, Domain::Life, 1),
-            first(1, Domain::Submit, 0),
-            first(2, Domain::Life, 0),
-        ];
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 4);
     }
 }

@@ -1,9 +1,14 @@
 //! The life of a work as the seed has it, and the names of works.
 
-use super::law::{Domain, draw, happens, stream};
+use super::law::{draw, happens};
+use crate::random::{Purpose, Rng, stream};
 use crate::scenario::SimPlan;
 use crate::time::Span;
-use rand_chacha::rand_core::Rng;
+
+/// Lives: an index a work.
+const LIVES: Purpose = Purpose::named("sim lives");
+/// Names of works: one index.
+const NAMES: Purpose = Purpose::named("sim names");
 
 /// What the seed holds for the n-th work that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ pub(super) struct Life {
 impl Life {
     /// The life of the `n`-th work (from 0): a function of the plan, the seed and `n` alone.
     pub(super) fn of(plan: &SimPlan, seed: u64, n: u64) -> Self {
-        let mut rng = stream(seed, Domain::Life, n);
+        let mut rng = stream(seed, LIVES, n);
         // Struct fields are evaluated in the order written: the time comes last, because laws take
         // different numbers of draws.
         Self {
@@ -61,7 +66,7 @@ impl Ids {
 
     /// The names of one service.
     pub(super) fn new(seed: u64) -> Self {
-        let mut rng = stream(seed, Domain::Name, 0);
+        let mut rng = stream(seed, NAMES, 0);
         Self {
             before: rng.next_u64(),
             after: rng.next_u64(),

@@ -4,8 +4,9 @@
 //! the exponential sojourn time of M/M/1. Works that follow each other are correlated, so means are
 //! judged by the standard error of 50 batches; seeds are fixed, so a figure never changes.
 
-use super::law::{Domain, draw, stream};
+use super::law::draw;
 use super::{Service, TruthRow, quiet_plan};
+use crate::random::{Purpose, stream};
 use crate::scenario::{Law, SimPlan};
 use crate::time::{Span, Tick};
 
@@ -20,7 +21,7 @@ fn lives(workers: u32, service_time: Law, rate: f64) -> Vec<TruthRow> {
     };
     let mut service = Service::new(&plan, 11, None);
     // Arrivals come from a seed of their own, independent of the lives.
-    let mut rng = stream(12, Domain::Name, 1);
+    let mut rng = stream(12, Purpose::named("test arrivals"), 1);
     let gap = Law::Exponential(Span::from_secs_f64(1.0 / rate));
     let mut now = Tick::ZERO;
     for _ in 0..WORKS {

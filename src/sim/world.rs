@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{Service, Truth, draw};
 use crate::arrival::Segment;
 use crate::engine::{Effect, Engine, Input};
-use crate::random::{Purpose, stream, unit};
+use crate::random::{ChaCha8Rng, Purpose, stream, unit};
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
 use crate::record::snapshot::Snapshot;
@@ -105,7 +105,7 @@ struct World<'a, W> {
     service: Service,
     heap: BinaryHeap<Reverse<Entry>>,
     order: u64,
-    messages: rand_chacha::ChaCha8Rng,
+    messages: ChaCha8Rng,
     snapshot: Snapshot,
     watch: &'a mut W,
 }
@@ -125,7 +125,7 @@ pub fn run(
         service: Service::new(&plan.simulator, plan.seed, None),
         heap: BinaryHeap::new(),
         order: 0,
-        messages: stream(plan.seed, Purpose::Network, 0),
+        messages: stream(plan.seed, Purpose::NETWORK, 0),
         snapshot: Snapshot::default(),
         plan,
         network,
