@@ -25,7 +25,7 @@ use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
 use crate::scenario::{Bucket, Plan};
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
-use crate::work::{Family, IntakeReply, Outcome, PollReply, Slot, Source};
+use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source};
 use gate::Gate;
 use lifecycle::Stage;
 use rate_budget::RateBudget;
@@ -165,7 +165,8 @@ pub struct Engine {
     run_stopped: bool,
     answered: bool,
     refusal: Option<Refusal>,
-    family: Option<Family>,
+    /// What the headers last said of a rate limit: the kind of headers, and the policy.
+    announced: (Option<Family>, Option<Policy>),
 }
 
 impl Engine {
@@ -205,7 +206,7 @@ impl Engine {
             run_stopped: false,
             answered: false,
             refusal: None,
-            family: None,
+            announced: (None, None),
             arrivals,
             plan,
         }
@@ -303,9 +304,9 @@ impl Engine {
         self.refusal.as_ref()
     }
 
-    /// Which kind of rate-limit headers the service sends, as far as they were understood.
-    pub fn rate_limit_family(&self) -> Option<Family> {
-        self.family
+    /// Which kind of rate-limit headers the service sends, and the policy that they announced last.
+    pub fn announced_limit(&self) -> (Option<Family>, Option<Policy>) {
+        self.announced
     }
 
     /// The rows of submissions that have settled since the last call.

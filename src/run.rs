@@ -20,6 +20,7 @@ use crate::shell::screen::{Screen, Show};
 use crate::shell::shard::Shard;
 use crate::shell::{RunClock, signals};
 use crate::time::Span;
+use crate::work::Policy;
 use collect::{Collected, Collector};
 
 pub(crate) use prepare::no_key;
@@ -157,7 +158,11 @@ fn judge(
             snapshot.stuck = finished.stuck;
             facts.load = Span(finished.load_end.0);
             facts.duration = Span(finished.end.0);
-            facts.rate_limit_family = finished.family.map(|family| family.word().to_owned());
+            let (family, policy) = finished.announced;
+            facts.rate_limit_family = family.map(|family| family.word().to_owned());
+            facts
+                .notes
+                .extend(policy.map(|policy| announcement(plan, policy)));
             facts.ended_by = if finished.refusal.is_some() {
                 EndedBy::Abort
             } else if collected.unwritable.is_some() {
@@ -179,6 +184,17 @@ fn judge(
         }
     }
     Report::new(plan, facts, snapshot, reasons)
+}
+
+/// What the service said of its limit, and whether it was obeyed.
+fn announcement(plan: &Plan, Policy { quota, window }: Policy) -> String {
+    let learns = plan.limits.is_some_and(|limits| limits.learn);
+    let obeyed = if learns {
+        "obeyed"
+    } else {
+        "not obeyed, as limits.learn is off"
+    };
+    format!("the service announces a limit of {quota} requests in {window}: {obeyed}")
 }
 
 fn reason(code: Code, value: Option<f64>, limit: Option<f64>, text: String) -> Reason {

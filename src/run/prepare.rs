@@ -10,7 +10,7 @@ use crate::check::{self, Weight};
 use crate::engine::Refusal;
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
-use crate::scenario::{Base, Plan, SecretRef};
+use crate::scenario::{Arrivals, Base, Plan, SecretRef};
 use crate::shell::client::reach;
 use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
@@ -45,7 +45,13 @@ pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Sce
         Mistake(format!("{count} {noun} in the scenario {shown}\n\n{drawn}"))
     };
     let plan = resolve::read(&text, sets, &read_file).map_err(draw)?;
-    let resolved = resolve::resolved_toml(&text, sets).map_err(draw)?;
+    // How long a replay lasts is known from its log, which may be gone when the run is reported.
+    let lengths = plan.load.iter().enumerate().filter_map(|(index, stage)| {
+        let is_replay = matches!(stage.arrivals, Arrivals::Replay(_));
+        is_replay.then(|| format!("load.{index}.duration={}", stage.duration))
+    });
+    let sets: Vec<String> = sets.iter().cloned().chain(lengths).collect();
+    let resolved = resolve::resolved_toml(&text, &sets).map_err(draw)?;
     Ok(Scenario {
         plan: Arc::new(plan),
         resolved,

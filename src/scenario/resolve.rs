@@ -42,6 +42,19 @@ pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>
     }
 }
 
+/// The plan of a run that was, from the scenario of its directory: enough to judge and name the run. It
+/// was checked when the run began, and the files that it names need not be there any more, so they
+/// are not read; a plan without them cannot be run.
+pub fn recall(text: &str) -> Result<Plan, Vec<Mistake>> {
+    let mut mistakes = Mistakes::new(text, &[]);
+    let root = file::tree(text, &[], &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistakes.into_sorted());
+    }
+    let unread = |_: &str| Err("not read".to_owned());
+    Ok(plan(&root, &unread, &mut mistakes))
+}
+
 fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let top = Cursor::top(root);
     name(&top.at("name"), mistakes);

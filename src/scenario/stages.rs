@@ -10,6 +10,9 @@ use super::tree::Value;
 use super::{Arrivals, Rate, Shape, Stage};
 use crate::time::Span;
 
+/// From the last arrival of a replay to the end of its stage, where the scenario does not say.
+const AFTER_LAST: Span = Span::from_millis(10);
+
 /// Reads all stages.
 pub(super) fn stages(
     top: &Cursor<'_>,
@@ -174,11 +177,13 @@ fn replay(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> S
             }
         }
     }
-    // The stage ends just behind its last arrival, unless it says when.
+    // The stage ends behind its last arrival, unless it says when: late enough for that to be sent.
     let duration = if at.at("duration").is_there() {
         at.span("duration")
     } else {
-        Span(offsets.last().map_or(1, |last| last.0 + 1))
+        offsets
+            .last()
+            .map_or(AFTER_LAST, |last| Span(last.0 + AFTER_LAST.0))
     };
     offsets.retain(|offset| *offset < duration);
     Stage {

@@ -22,7 +22,7 @@ use crate::engine::{Effect, Engine, Input, Refusal};
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
 use crate::time::{Span, Tick};
-use crate::work::Family;
+use crate::work::{Family, Policy};
 
 /// Effects handed over in one turn at most, so that answers are read in between.
 const EFFECTS_PER_TURN: usize = 64;
@@ -73,8 +73,8 @@ pub struct Finished {
     pub stuck: BTreeMap<Box<str>, u64>,
     /// The operator's mistake that the first answer showed.
     pub refusal: Option<Refusal>,
-    /// Which kind of rate-limit headers the service sent.
-    pub family: Option<Family>,
+    /// Which kind of rate-limit headers the service sent, and the policy that they announced last.
+    pub announced: (Option<Family>, Option<Policy>),
     /// The rest that was not sent as a message: last intervals and rows.
     pub intervals: Vec<Interval>,
     /// The same for rows.
@@ -280,7 +280,7 @@ impl Driver {
             load_end,
             stuck,
             refusal: self.refusal,
-            family: self.engine.rate_limit_family(),
+            announced: self.engine.announced_limit(),
             intervals,
             settled: self.engine.take_settled(),
             health: self.health,
