@@ -328,11 +328,7 @@ impl Engine {
         self.stop_load(now);
         self.run_stopped = true;
         self.close_intervals(now);
-        self.expire_held(now);
-        let gauges = self.gauges(now);
-        let stage = self.arrivals.stage_at(now - Span(1));
-        self.intervals.push(self.recorder.close(now, stage, gauges));
-        self.interval_end = now + INTERVAL;
+        self.close_interval(now);
         for slot in self.works.slots() {
             let Some(work) = self.works.get(slot) else {
                 continue;
@@ -349,11 +345,9 @@ impl Engine {
                 }
             }
         }
-        while let Some(arrival) = self
-            .arrivals
-            .peek()
-            .filter(|next| next.intended < self.load_end)
-        {
+        // Whatever was counted as due has a row, also where the load was stopped at that instant.
+        let counted = self.due_arrivals.peek().map_or(u64::MAX, |next| next.seq);
+        while let Some(arrival) = self.arrivals.peek().filter(|next| next.seq < counted) {
             self.settled.push(Settled {
                 row: unsent(arrival, Outcome::Queued),
                 body: None,
@@ -400,14 +394,19 @@ impl Engine {
     /// Ends every interval whose end has come.
     fn close_intervals(&mut self, now: Tick) {
         while self.interval_end <= now {
-            let end = self.interval_end;
-            self.expire_held(end);
-            let gauges = self.gauges(end);
-            let stage = self.arrivals.stage_at(end - INTERVAL);
-            let stage = stage.filter(|_| end - INTERVAL < self.load_end);
-            self.intervals.push(self.recorder.close(end, stage, gauges));
-            self.interval_end = end + INTERVAL;
+            self.close_interval(self.interval_end);
         }
+    }
+
+    /// Ends the interval that runs, at `end`.
+    fn close_interval(&mut self, end: Tick) {
+        self.expire_held(end);
+        let gauges = self.gauges(end);
+        let start = self.interval_end - INTERVAL;
+        let stage = self.arrivals.stage_at(start);
+        let stage = stage.filter(|_| start < self.load_end);
+        self.intervals.push(self.recorder.close(end, stage, gauges));
+        self.interval_end = end + INTERVAL;
     }
 
     /// Takes a work off the table, with its row and its place in the books.
