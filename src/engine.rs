@@ -337,14 +337,9 @@ impl Engine {
         self.stop_load(now);
         self.run_stopped = true;
         self.close_intervals(now);
-        self.expire_held(now);
-        let gauges = self.gauges(now);
-        let stage = self.stage_before(now);
         // The files tell time in microseconds: what happened at the very end of the interval before
         // gets one of its own.
-        let end = now.max(self.recorder.start() + Span(1_000));
-        self.intervals.push(self.recorder.close(end, stage, gauges));
-        self.interval_end = end + INTERVAL;
+        self.close_interval(now.max(self.recorder.start() + Span(1_000)));
         for slot in self.works.slots() {
             let Some(work) = self.works.get(slot) else {
                 continue;
@@ -361,11 +356,9 @@ impl Engine {
                 }
             }
         }
-        while let Some(arrival) = self
-            .arrivals
-            .peek()
-            .filter(|next| next.intended < self.load_end)
-        {
+        // Whatever was counted as due has a row, also where the load was stopped at that instant.
+        let counted = self.due_arrivals.peek().map_or(u64::MAX, |next| next.seq);
+        while let Some(arrival) = self.arrivals.peek().filter(|next| next.seq < counted) {
             self.settled.push(Settled {
                 row: unsent(arrival, Outcome::Queued),
                 body: None,
@@ -407,31 +400,26 @@ impl Engine {
     /// Ends every interval whose end has come.
     fn close_intervals(&mut self, now: Tick) {
         while self.interval_end <= now {
-            let end = self.interval_end;
-            self.expire_held(end);
-            let gauges = self.gauges(end);
-            let stage = self.stage_before(end);
-            self.intervals.push(self.recorder.close(end, stage, gauges));
-            self.begin_interval(end);
+            self.close_interval(self.interval_end);
         }
     }
 
-    /// An interval lasts a second, but ends where the load ends: what belongs to the load and what to
-    /// the drain is told apart exactly.
-    fn begin_interval(&mut self, start: Tick) {
-        let end = start + INTERVAL;
-        self.interval_end = if start < self.load_end {
-            end.min(self.load_end)
-        } else {
-            end
-        };
-    }
-
-    /// The load stage that ran until `end`; none in the drain.
-    fn stage_before(&self, end: Tick) -> Option<u16> {
-        self.arrivals
+    /// Ends the interval that runs, at `end`. The next one lasts a second, but ends where the load ends:
+    /// what belongs to the load and what to the drain is told apart exactly.
+    fn close_interval(&mut self, end: Tick) {
+        self.expire_held(end);
+        let gauges = self.gauges(end);
+        let stage = self
+            .arrivals
             .stage_at(end - Span(1))
-            .filter(|_| end <= self.load_end)
+            .filter(|_| end <= self.load_end);
+        self.intervals.push(self.recorder.close(end, stage, gauges));
+        let next = end + INTERVAL;
+        self.interval_end = if end < self.load_end {
+            next.min(self.load_end)
+        } else {
+            next
+        };
     }
 
     /// Takes a work off the table, with its row and its place in the books.

@@ -73,12 +73,15 @@ impl Engine {
         let give_up_after = self.plan.poll.give_up_after;
         let is_overdue =
             |work: &Work| work.stage == Stage::Due && overdue_at(work, give_up_after) <= now;
-        let overdue: Vec<Slot> = self
-            .due
-            .iter()
-            .map(|poll| poll.slot)
-            .filter(|slot| self.works.get(*slot).is_some_and(is_overdue))
-            .collect();
+        let mut overdue = Vec::new();
+        let works = &self.works;
+        self.due.retain(|poll| {
+            let leaves = works.get(poll.slot).is_some_and(is_overdue);
+            if leaves {
+                overdue.push(poll.slot);
+            }
+            !leaves
+        });
         for slot in overdue {
             self.give_up(slot, Outcome::Expired, now, None);
         }

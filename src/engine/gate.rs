@@ -65,9 +65,9 @@ impl Recovery {
         self.start * (1.0 + now.since(self.from).seconds() / GROWTH_SECONDS)
     }
 
-    /// Twice the rate that was measured when the gate closed.
-    fn is_over(self, now: Tick) -> bool {
-        self.rate(now) >= 2.0 * self.start / REDUCED
+    /// When the rate is twice the one that was measured when the gate closed.
+    fn end(self) -> Tick {
+        self.from + Span::from_secs_f64(GROWTH_SECONDS * (2.0 / REDUCED - 1.0))
     }
 }
 
@@ -117,7 +117,7 @@ impl Gate {
         if now < self.open_at {
             return Err(Hold::Gate(self.open_at));
         }
-        if self.recovery.is_some_and(|recovery| recovery.is_over(now)) {
+        if self.recovery.is_some_and(|recovery| now >= recovery.end()) {
             self.recovery = None;
         }
         if self
@@ -130,7 +130,9 @@ impl Gate {
             return Err(Hold::Pace(until));
         }
         if self.gap(now).is_some() && now < self.next {
-            return Err(Hold::Pace(self.next));
+            // The pace may be dropped before its next turn comes.
+            let end = self.recovery.map_or(Tick::NEVER, Recovery::end);
+            return Err(Hold::Pace(self.next.min(end)));
         }
         Ok(())
     }
@@ -147,7 +149,7 @@ impl Gate {
         recovery.max(announced)
     }
 
-    /// A request leaves.
+    /// A request leaves that had to ask; others would use up the pace of those that have to.
     pub fn sent(&mut self, now: Tick) {
         self.sends.sent(now);
         if let Some(announced) = &mut self.announced {
@@ -159,9 +161,11 @@ impl Gate {
     }
 
     /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it is
-    /// an event of its own, not one more answer of the round trip that closed the gate before.
+    /// an event of its own: not one more answer of the round trip that closed the gate before, and
+    /// not the answer to a request that did not ask the gate while it was closed.
     pub fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) -> bool {
         let until = at + hint.retry_after.unwrap_or(UNSAID);
+        let is_event = sent >= self.open_at && self.last_event.is_none_or(|last| sent > last);
         if at >= self.open_at {
             self.closed_before =
                 Span(self.closed_before.0 + self.open_at.since(self.closed_from).0);
@@ -169,7 +173,6 @@ impl Gate {
         } else {
             self.open_at = self.open_at.max(until);
         }
-        let is_event = self.last_event.is_none_or(|last| sent > last);
         if is_event {
             self.last_event = Some(at);
             let start = (REDUCED * self.sends.per_second(at)).max(SLOWEST);
@@ -239,6 +242,22 @@ mod tests {
         assert_eq!(gate.ask(at(1_000)), Err(Hold::Gate(at(2_210))));
         assert_eq!(gate.ask(at(2_210)), Ok(()));
         assert_eq!(gate.closed_until(at(5_000)), Span::from_millis(2_100));
+    }
+
+    #[test]
+    fn requests_that_do_not_ask_close_nothing_a_second_time() {
+        let mut gate = Gate::new(false);
+        for step in 0..100 {
+            gate.sent(at(step * 10));
+        }
+        assert!(gate.throttled(at(1_000), at(1_010), &retry_after(10)));
+        let start = gate.recovery.map(|recovery| recovery.start);
+        for step in 2..9 {
+            assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), &retry_after(5)));
+        }
+        assert_eq!(gate.ask(at(13_000)), Err(Hold::Gate(at(13_010))));
+        // What was measured before the closure still counts.
+        assert_eq!(gate.recovery.map(|recovery| recovery.start), start);
     }
 
     #[test]

@@ -61,9 +61,7 @@ impl Engine {
         if now < self.submit_refused_until {
             return false;
         }
-        // A gate holds submits back only where the scenario gave them a limit: without one the loop
-        // is open, and a 429 is a result.
-        let answer = if self.plan.limits.is_some() {
+        let answer = if self.asks_gate() {
             self.gate.ask(now).map_err(|hold| match hold {
                 super::gate::Hold::Gate(until) | super::gate::Hold::Pace(until) => until,
             })
@@ -80,23 +78,37 @@ impl Engine {
         }
     }
 
-    /// When a submit can leave next, if nothing happens before.
+    /// A gate holds submits back only where the scenario gave them a limit: without one the loop is
+    /// open, and a 429 is a result.
+    fn asks_gate(&self) -> bool {
+        self.plan.limits.is_some()
+    }
+
+    fn pass_gate(&mut self, now: Tick) {
+        if self.asks_gate() {
+            self.gate.sent(now);
+        }
+    }
+
+    /// When a submit can leave (or an arrival be dropped) next, if nothing happens before.
     pub(super) fn submit_wakeup(&self) -> Option<Tick> {
-        let arrival = self
+        let drops = self.plan.submit.overload == Overload::Drop;
+        let is_full = self.is_full();
+        // A full wire holds back until an answer comes; what is dropped waits for nothing.
+        let retry = (!is_full && !self.retries.is_empty()).then_some(self.submit_refused_until);
+        let fresh = self
             .arrivals
             .peek()
-            .filter(|next| next.intended < self.load_end);
-        let waits = self.plan.submit.overload == Overload::Queue && self.is_full();
-        let earliest = match (self.retries.front(), arrival) {
-            _ if waits => return None,
-            (Some(_), _) => self.submit_refused_until,
-            (None, Some(arrival)) if self.plan.submit.overload == Overload::Drop => {
-                arrival.intended
-            }
-            (None, Some(arrival)) => arrival.intended.max(self.submit_refused_until),
-            (None, None) => return None,
-        };
-        Some(earliest)
+            .filter(|_| !self.is_stopped() && (drops || !is_full))
+            .map(|arrival| {
+                let held_until = if drops {
+                    Tick::ZERO
+                } else {
+                    self.submit_refused_until
+                };
+                arrival.intended.max(held_until)
+            });
+        retry.into_iter().chain(fresh).min()
     }
 
     /// Counts arrivals whose instant has come, sent or not.
@@ -168,7 +180,7 @@ impl Engine {
         });
         self.submitting += 1;
         self.submits_in_flight += 1;
-        self.gate.sent(now);
+        self.pass_gate(now);
         Effect::Submit {
             slot,
             seq,
@@ -187,7 +199,7 @@ impl Engine {
         self.recorder.count(Count::Submits);
         self.recorder.count(Count::SubmitRetries);
         self.submits_in_flight += 1;
-        self.gate.sent(now);
+        self.pass_gate(now);
         Some(Effect::Submit {
             slot,
             seq,

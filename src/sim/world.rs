@@ -69,8 +69,18 @@ pub struct VirtualRun {
 }
 
 enum Event {
-    SubmitArrives { slot: Slot, sent: Tick },
-    PollArrives { slot: Slot, sent: Tick },
+    SubmitArrives {
+        slot: Slot,
+        sent: Tick,
+    },
+    PollArrives {
+        slot: Slot,
+        sent: Tick,
+    },
+    /// A submit arrives that nobody waits for any more.
+    ForgottenSubmit,
+    /// A poll of this id likewise.
+    ForgottenPoll(Box<str>),
     Heard(Box<Input>),
     Told(Input),
 }
@@ -206,13 +216,41 @@ impl<W: Watch> World<'_, W> {
         }
     }
 
+    /// Puts a message on its way. One that arrives after its timeout is served all the same, but
+    /// the timeout is heard when it passes.
     fn carry(&mut self, now: Tick, effect: Effect) {
         let at = now + self.delay();
-        let event = match effect {
-            Effect::Submit { slot, .. } => Event::SubmitArrives { slot, sent: now },
-            Effect::Poll { slot } => Event::PollArrives { slot, sent: now },
-        };
-        self.put(at, event);
+        match effect {
+            Effect::Submit { slot, .. } => {
+                let limit = now + self.plan.submit.timeout;
+                if at > limit {
+                    self.hear_submit(limit, slot, submit_timed_out());
+                    self.put(at, Event::ForgottenSubmit);
+                } else {
+                    self.put(at, Event::SubmitArrives { slot, sent: now });
+                }
+            }
+            Effect::Poll { slot } => {
+                let limit = now + self.plan.poll.timeout;
+                if at > limit {
+                    let id = self.engine.address(slot).map(|(id, _)| id.into());
+                    self.hear_poll(limit, slot, PollReply::Fault(Fault::Timeout));
+                    self.put(at, Event::ForgottenPoll(id.unwrap_or_default()));
+                } else {
+                    self.put(at, Event::PollArrives { slot, sent: now });
+                }
+            }
+        }
+    }
+
+    fn hear_submit(&mut self, at: Tick, slot: Slot, reply: IntakeReply) {
+        let input = Input::Intake { slot, at, reply };
+        self.put(at, Event::Heard(Box::new(input)));
+    }
+
+    fn hear_poll(&mut self, at: Tick, slot: Slot, reply: PollReply) {
+        let input = Input::Poll { slot, at, reply };
+        self.put(at, Event::Heard(Box::new(input)));
     }
 
     fn happen(&mut self, at: Tick, event: Event) {
@@ -221,29 +259,31 @@ impl<W: Watch> World<'_, W> {
                 let answer = self.service.submit(at);
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.submit.timeout;
-                let (at, reply) = if heard > limit {
-                    (limit, submit_timed_out())
+                if heard > limit {
+                    self.hear_submit(limit, slot, submit_timed_out());
                 } else {
-                    (heard, answer.intake_reply())
-                };
-                self.put(
-                    at,
-                    Event::Heard(Box::new(Input::Intake { slot, at, reply })),
-                );
+                    self.hear_submit(heard, slot, answer.intake_reply());
+                }
             }
             Event::PollArrives { slot, sent } => {
-                let Some((id, _)) = self.engine.address(slot) else {
-                    return;
-                };
+                let (id, _) = self
+                    .engine
+                    .address(slot)
+                    .expect("a work stays while its poll is on the wire");
                 let answer = self.service.poll(at, id);
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.poll.timeout;
-                let (at, reply) = if heard > limit {
-                    (limit, PollReply::Fault(Fault::Timeout))
+                if heard > limit {
+                    self.hear_poll(limit, slot, PollReply::Fault(Fault::Timeout));
                 } else {
-                    (heard, answer.poll_reply())
-                };
-                self.put(at, Event::Heard(Box::new(Input::Poll { slot, at, reply })));
+                    self.hear_poll(heard, slot, answer.poll_reply());
+                }
+            }
+            Event::ForgottenSubmit => {
+                self.service.submit(at);
+            }
+            Event::ForgottenPoll(id) => {
+                self.service.poll(at, &id);
             }
             Event::Heard(input) => self.engine.handle(*input),
             Event::Told(input) => self.engine.handle(input),

@@ -1,0 +1,123 @@
+//! Seeded runs of the whole engine against the simulated service, in virtual time.
+//!
+//! Each seed makes a scenario with faults, limits, stops and lateness, and every promise is checked
+//! at every turn and at the end. A failing seed is printed with the line that replays it. The seeds
+//! of `tests/seeds.txt` were found so, and run first. `SEEDS=10000` is the long form, `START=` the
+//! first seed of it, `SEED=` one alone.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what cannot be fails")]
+
+mod dice;
+mod found;
+mod verdict;
+mod watch;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use plimsoll::record::row::WorkRow;
+use plimsoll::scenario::{Bucket, Rate};
+use plimsoll::sim::world::{self, VirtualRun};
+use plimsoll::time::{Span, Tick};
+
+use dice::Case;
+use watch::Checks;
+
+/// How many seeds run where nobody asks for more.
+const SEEDS: u64 = 150;
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(u64::from_str(&text).unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// What a run left, and what was seen of it.
+struct Seen {
+    rows: Vec<WorkRow>,
+    polled: Vec<Tick>,
+    run: VirtualRun,
+}
+
+/// Runs a case under every check.
+fn run(case: &Case) -> Seen {
+    run_with(case, verdict::check)
+}
+
+/// The same, without the judgement at the end.
+fn run_unjudged(case: &Case) -> Seen {
+    run_with(case, |_, _, _| {})
+}
+
+fn run_with(case: &Case, judge: impl Fn(&Case, &Checks<'_>, &VirtualRun)) -> Seen {
+    let mut checks = Checks::new(&case.plan);
+    let plan = Arc::new(case.plan.clone());
+    let run = world::run(&plan, &case.network, case.told.clone(), &mut checks);
+    judge(case, &checks, &run);
+    let Checks { rows, polled, .. } = checks;
+    Seen { rows, polled, run }
+}
+
+/// Runs a seed; what failed was printed when it did, the rest is said here.
+fn check(seed: u64) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let first = run(&dice::case(seed));
+        if seed.is_multiple_of(16) {
+            let second = run(&dice::case(seed));
+            assert!(first.rows == second.rows, "the same seed gave other rows");
+            assert!(first.polled == second.polled);
+            assert_eq!(first.run.end, second.run.end);
+        }
+    }));
+    if outcome.is_err() {
+        let Case {
+            text,
+            network,
+            told,
+            ..
+        } = dice::case(seed);
+        panic!(
+            "{text}\n{network:?}\n{told:?}\n\nreplay: SEED={seed} cargo test --test simulation seeds"
+        );
+    }
+}
+
+#[test]
+fn seeds_that_were_found_keep_every_promise() {
+    for line in include_str!("../seeds.txt").lines() {
+        let seed = line.split('#').next().unwrap_or("").trim();
+        if !seed.is_empty() {
+            check(seed.parse().unwrap());
+        }
+    }
+}
+
+#[test]
+fn seeds_keep_every_promise() {
+    if let Some(seed) = from_environment("SEED") {
+        return check(seed);
+    }
+    let start = from_environment("START").unwrap_or(0);
+    let seeds = from_environment("SEEDS").unwrap_or(SEEDS);
+    for seed in start..start + seeds {
+        check(seed);
+    }
+}
+
+#[test]
+fn the_oracle_of_windows_sees_one_request_too_many() {
+    let per = Span::from_secs(1);
+    let bucket = Bucket {
+        rate: Rate { count: 10, per },
+        burst: 3,
+    };
+    let check = |millis: &[u64], expected| {
+        let stamps: Vec<Tick> = millis.iter().map(|at| Tick(at * 1_000_000)).collect();
+        assert_eq!(verdict::is_within(&stamps, bucket), expected, "{millis:?}");
+    };
+    check(&[0, 0, 0], true);
+    check(&[0, 0, 0, 0], false);
+    check(&[0, 0, 0, 100, 200], true);
+    check(&[0, 0, 0, 99], false);
+    check(&[0, 1_000, 1_000, 1_000, 1_050], false);
+}
