@@ -1,7 +1,7 @@
 //! The commands: what each flag set of `cli` does. The answer of each is its exit code.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::{CommandFactory, Parser};
@@ -51,13 +51,33 @@ pub fn main() -> u8 {
     if plain {
         anstream::ColorChoice::Never.write_global();
     }
-    let mut out = anstream::stdout().lock();
+    let mut out = Listener(anstream::stdout().lock());
     match run_command(cli.command, &mut out) {
         Ok(code) => code,
         Err(Mistake(text)) => {
             let style = anstyle::AnsiColor::Red.on_default().bold();
             let _ = writeln!(anstream::stderr(), "{style}error{style:#}: {text}");
             MISTAKE
+        }
+    }
+}
+
+/// The standard output, whoever reads it: that a reader leaves early (`| head`) is no mistake.
+#[derive(Debug)]
+struct Listener<W>(W);
+
+impl<W: Write> Write for Listener<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
         }
     }
 }
@@ -89,7 +109,7 @@ fn read(flags: &ScenarioArgs) -> Result<Scenario, Mistake> {
     read_scenario(
         &flags.scenario,
         &flags.overrides(),
-        std::io::stderr().is_terminal(),
+        io::stderr().is_terminal(),
     )
 }
 
@@ -121,7 +141,7 @@ fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
     let seed = flags.seed.map(|seed| format!("seed={seed}"));
     let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).collect();
     let plan = match &flags.scenario {
-        Some(path) => read_scenario(path, &sets, std::io::stderr().is_terminal())?.plan,
+        Some(path) => read_scenario(path, &sets, io::stderr().is_terminal())?.plan,
         None => resolve::read(PLAIN_SERVICE, &sets, &|_| Err("no files here".to_owned()))
             .map_err(|mistakes| Mistake(picture("--set", PLAIN_SERVICE, &mistakes, false)))?
             .into(),
@@ -165,7 +185,7 @@ fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
 
 fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     let path = |name: &str| flags.run_dir.join(name);
-    let missing = |path: &Path, error: &std::io::Error| {
+    let missing = |path: &Path, error: &io::Error| {
         Mistake(format!(
             "cannot read {}: {error}\nhint: a run directory has {SCENARIO}, {INTERVALS}, {WORKS} and {HISTOGRAMS}",
             path.display()
@@ -186,7 +206,7 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     let files = Files {
         intervals: &intervals,
         histograms: &histograms,
-        works: &mut std::io::BufReader::new(works),
+        works: &mut io::BufReader::new(works),
         summary: written.as_deref(),
     };
     let rebuilt = rebuild(facts, files).map_err(|error| Mistake(error.to_string()))?;

@@ -314,7 +314,7 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
         };
         let expected = [0, 500, 1_500].map(Span::from_millis);
         assert_eq!(**offsets, expected);
-        assert_eq!(plan.load[1].duration, Span(1_500_000_001));
+        assert_eq!(plan.load[1].duration, Span(1_510_000_000));
         assert!(matches!(
             plan.load[0].arrivals,
             Arrivals::Poisson(Shape::Ramp(..))
