@@ -1,0 +1,148 @@
+//! What a poll costs in either lane of the client: `cargo bench --bench lanes`.
+//!
+//! 64 tasks ask one after the other, each its next poll when its last one is answered; the client's
+//! thread is pinned to core 0, a server that always says the same to core 1. What is counted is the
+//! client's own time on the processor, the kernel's part of it included. Lanes take turns, and the
+//! figure to quote is the ratio within a turn.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints what it finds, and ends where it cannot go on"
+)]
+
+use plimsoll::scenario::{Lane, Plan, resolve};
+use plimsoll::shell::client::{Client, ClientPlan, ConnectionCounts};
+use plimsoll::shell::{RunClock, limits, secret};
+use plimsoll::time::Span;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::task::{LocalSet, spawn_local};
+
+const CONNECTIONS: u64 = 64;
+const TURNS: usize = 5;
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+    date: Mon, 23 Nov 2026 15:00:00 GMT\r\ncontent-length: 67\r\n\r\n\
+    {\"work_id\": \"work_0123456789abcdef0123456789\", \"status\": \"running\"}\n";
+
+fn main() {
+    let requests = std::env::var("REQUESTS").map_or(200_000, |text| text.parse().unwrap());
+    let only = std::env::var("LANE").ok();
+    let url = serve();
+    pin(0);
+    let mut ratios = Vec::new();
+    for turn in 0..TURNS {
+        let mut costs = Vec::new();
+        for lane in Lane::ALL {
+            if only.as_deref().is_none_or(|only| only == lane.word()) {
+                let cost = cost(lane, &url, requests);
+                println!("turn {turn}: {:>8} {cost:.2} us a poll", lane.word());
+                costs.push(cost);
+            }
+        }
+        if let [hyper, reqwest] = costs[..] {
+            ratios.push(hyper / reqwest);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    if let (Some(low), Some(high)) = (ratios.first(), ratios.last()) {
+        let median = ratios[ratios.len() / 2];
+        println!("hyper / reqwest: {median:.3} [{low:.3}..{high:.3}]");
+    }
+}
+
+fn pin(core: usize) {
+    let mut set = CpuSet::new();
+    set.set(core);
+    // On a machine with one core both share it: the time of the client's thread is still its own.
+    let _ = sched_setaffinity(None, &set);
+}
+
+fn plan(lane: Lane, url: &str) -> Plan {
+    let text = format!(
+        "name = 'lanes'\n[target]\nbase_url = '{url}'\n[[load]]\nrate = '1/s'\nduration = '1s'\n\
+         [http]\nlane = '{}'\n",
+        lane.word()
+    );
+    resolve::read(&text, &[], &|_| Err(String::new())).unwrap()
+}
+
+/// Microseconds of processor time for each poll.
+#[expect(clippy::cast_precision_loss, reason = "a mean")]
+fn cost(lane: Lane, url: &str, requests: u64) -> f64 {
+    let counts = Arc::new(ConnectionCounts::default());
+    let key = secret::for_simulator();
+    let plan = ClientPlan::new(&plan(lane, url), url, Some(&key), counts).unwrap();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async move {
+        let clock = RunClock::starting_in(Span::ZERO);
+        let client = Rc::new(plan.start(clock));
+        // Connections are opened, and memory is warm, before anything is counted.
+        polls(&client, clock, url, requests / 10).await;
+        let before = limits::thread_cpu();
+        polls(&client, clock, url, requests).await;
+        let spent = limits::thread_cpu().0 - before.0;
+        spent as f64 / requests as f64 / 1e3
+    })
+}
+
+async fn polls(client: &Rc<Client>, clock: RunClock, url: &str, requests: u64) {
+    let left = Rc::new(Cell::new(requests));
+    let asking: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (client, left) = (Rc::clone(client), Rc::clone(&left));
+            let base = url.to_owned();
+            spawn_local(async move {
+                while left.get() > 0 {
+                    left.set(left.get() - 1);
+                    let url = format!("{base}/v1/intake/demo/work/work_0123456789abcdef0123456789");
+                    let read = |answer: plimsoll::shell::client::Answer<'_>| answer.status;
+                    assert_eq!(client.poll(&url, clock.now(), read).await.unwrap(), 200);
+                }
+            })
+        })
+        .collect();
+    for task in asking {
+        task.await.unwrap();
+    }
+}
+
+/// A server on core 1 that reads heads and says the same to each.
+fn serve() -> String {
+    let (bound, addr) = mpsc::channel();
+    std::thread::spawn(move || {
+        pin(1);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            bound.send(listener.local_addr().unwrap()).unwrap();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                spawn_local(answer(tcp));
+            }
+        });
+    });
+    format!("http://{}", addr.recv().unwrap())
+}
+
+/// A client that asks one after the other sends each head in one piece.
+async fn answer(mut tcp: TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let mut head = [0; 4_096];
+    while matches!(tcp.read(&mut head).await, Ok(read) if read > 0) {
+        if tcp.write_all(ANSWER).await.is_err() {
+            return;
+        }
+    }
+}
