@@ -122,8 +122,8 @@ impl Waits {
         }
     }
 
-    /// Returns when something may be due, not sooner than [`PAUSE`] after the call where nothing was
-    /// due at the call; those whose time has come were woken then.
+    /// Returns when something may be due; those whose time has come are woken then. Where nothing is
+    /// due at the call it returns after [`PAUSE`] at the soonest, unless something nearer is added.
     pub(super) async fn due(&self) -> Tick {
         loop {
             let now = self.clock.now();
@@ -157,5 +157,40 @@ impl Waits {
             }
         }
         self.earliest.set(earliest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use std::rc::Rc;
+    use tokio::task::{LocalSet, spawn_local};
+
+    #[tokio::test]
+    async fn a_wait_is_never_early_and_leaves_nothing_behind() {
+        let clock = RunClock::starting_in(Span::ZERO);
+        let waits = Rc::new(Waits::new(clock));
+        let watched = Rc::clone(&waits);
+        let local = LocalSet::new();
+        local
+            .run_until(async move {
+                spawn_local(async move {
+                    loop {
+                        watched.due().await;
+                    }
+                });
+                let far = waits.within(clock.now() + Span::from_secs(3_600), ready(7));
+                assert_eq!(far.await, Some(7));
+                for millis in [30, 1, 0] {
+                    let until = clock.now() + Span::from_millis(millis);
+                    assert_eq!(waits.within(until, pending::<()>()).await, None);
+                    assert!(clock.now() >= until);
+                }
+                assert_eq!(waits.within(Tick::NEVER, ready(8)).await, Some(8));
+                let table = waits.table.borrow();
+                assert_eq!(table.waits.len(), table.free.len());
+            })
+            .await;
     }
 }
