@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 
-use std::io::Write;
 use std::sync::Arc;
 
 use plimsoll::record::ledger::Count;
@@ -14,6 +13,7 @@ use plimsoll::sim::world::{self, Network, Unwatched};
     clippy::disallowed_methods,
     reason = "a bench measures what the wall clock says"
 )]
+#[expect(clippy::print_stdout, reason = "what a bench is for")]
 fn main() {
     let minutes = std::env::var("MINUTES").unwrap_or_else(|_| "60".to_owned());
     let text = format!(
@@ -32,10 +32,8 @@ fn main() {
     let (works, polls) = (counts.get(Count::Sent), counts.get(Count::Polls));
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let (per_second, ahead) = (works as f64 / wall, run.end.seconds() / wall);
-    writeln!(
-        std::io::stdout(),
+    println!(
         "{works} works, {polls} polls in {wall:.1} s of wall time: {per_second:.0} works/s, \
          {ahead:.0} times as fast as real time"
-    )
-    .unwrap();
+    );
 }
