@@ -30,6 +30,16 @@ pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     }
 }
 
+/// Whether both sides must agree on every work and every request.
+pub(crate) fn is_exact(case: &Case) -> bool {
+    let Nature {
+        late,
+        cut,
+        repeated,
+    } = Nature::of(case);
+    !late && !cut && !repeated
+}
+
 /// What a scenario makes uncertain between the service and us.
 #[derive(Clone, Copy)]
 struct Nature {
