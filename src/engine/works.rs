@@ -231,9 +231,11 @@ impl Words {
 }
 
 /// The last bodies of open works, within a bound of bytes: what a stuck work said last.
+///
+/// A work that leaves takes its body along, so the place alone names the tenant.
 #[derive(Debug)]
 pub struct LastBodies {
-    bodies: BTreeMap<Slot, Box<str>>,
+    bodies: Vec<Option<Box<str>>>,
     bytes: u64,
     most: u64,
 }
@@ -242,7 +244,7 @@ impl LastBodies {
     /// Holds at most this many bytes of bodies.
     pub const fn new(most: u64) -> Self {
         Self {
-            bodies: BTreeMap::new(),
+            bodies: Vec::new(),
             bytes: 0,
             most,
         }
@@ -255,13 +257,17 @@ impl LastBodies {
             return false;
         }
         self.bytes += body.len() as u64;
-        self.bodies.insert(slot, body);
+        let place = slot.index as usize;
+        if place >= self.bodies.len() {
+            self.bodies.resize(place + 1, None);
+        }
+        self.bodies[place] = Some(body);
         true
     }
 
     /// Takes the body of a work.
     pub fn take(&mut self, slot: Slot) -> Option<Box<str>> {
-        let body = self.bodies.remove(&slot)?;
+        let body = self.bodies.get_mut(slot.index as usize)?.take()?;
         self.bytes -= body.len() as u64;
         Some(body)
     }

@@ -81,8 +81,8 @@ enum Event {
     ForgottenSubmit,
     /// A poll of this id likewise.
     ForgottenPoll(Box<str>),
-    Heard(Box<Input>),
-    Told(Input),
+    /// Boxed, as the heap moves its entries about.
+    Told(Box<Input>),
 }
 
 struct Entry {
@@ -142,7 +142,7 @@ pub fn run(
         watch,
     };
     for (at, input) in told {
-        world.put(at, Event::Told(input));
+        world.put(at, Event::Told(Box::new(input)));
     }
     world.run()
 }
@@ -245,12 +245,12 @@ impl<W: Watch> World<'_, W> {
 
     fn hear_submit(&mut self, at: Tick, slot: Slot, reply: IntakeReply) {
         let input = Input::Intake { slot, at, reply };
-        self.put(at, Event::Heard(Box::new(input)));
+        self.put(at, Event::Told(Box::new(input)));
     }
 
     fn hear_poll(&mut self, at: Tick, slot: Slot, reply: PollReply) {
         let input = Input::Poll { slot, at, reply };
-        self.put(at, Event::Heard(Box::new(input)));
+        self.put(at, Event::Told(Box::new(input)));
     }
 
     fn happen(&mut self, at: Tick, event: Event) {
@@ -285,8 +285,7 @@ impl<W: Watch> World<'_, W> {
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
-            Event::Heard(input) => self.engine.handle(*input),
-            Event::Told(input) => self.engine.handle(input),
+            Event::Told(input) => self.engine.handle(*input),
         }
     }
 
