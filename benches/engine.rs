@@ -11,7 +11,7 @@ use plimsoll::record::{Metric, Recorder};
 use plimsoll::scenario::{Plan, resolve};
 use plimsoll::time::{Span, Tick};
 use plimsoll::wire::Wire;
-use plimsoll::work::{Slot, WorkId};
+use plimsoll::work::WorkId;
 
 fn main() {
     divan::main();
@@ -38,23 +38,25 @@ fn schedule(bencher: Bencher<'_, '_>, law: &str) {
 }
 
 /// One work asked again, among so many.
-#[divan::bench(args = [1_000, 100_000])]
+#[divan::bench(args = [1_000, 100_000, 1_000_000])]
 fn timer_queue(bencher: Bencher<'_, '_>, works: u32) {
     let mut timers = TimerQueue::default();
     for index in 0..works {
         // A prime step spreads the instants evenly over a second.
         let at = u64::from(index) * 998_244_353 % 1_000_000_000;
-        let slot = Slot {
-            index,
-            generation: 0,
-        };
-        timers.set(Tick(at), slot);
+        timers.set(Tick(at), index);
     }
+    let mut now = Tick::ZERO;
     bencher
         .counter(ItemsCount::new(1_u32))
         .bench_local(move || {
-            let (at, slot) = timers.take(Tick::NEVER).unwrap();
-            timers.set(at + Span::from_secs(1), slot);
+            loop {
+                if let Some((at, place)) = timers.take(now) {
+                    timers.set(at + Span::from_secs(1), place);
+                    return;
+                }
+                now = timers.next().unwrap();
+            }
         });
 }
 

@@ -432,6 +432,7 @@ impl Engine {
         detected: Option<(Tick, Source)>,
         body: Option<Box<str>>,
     ) -> Option<Work> {
+        self.timers.cancel(slot.index);
         let last_body = self.bodies.take(slot);
         let work = self.works.remove(slot)?;
         let is_stuck = matches!(

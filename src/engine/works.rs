@@ -111,15 +111,20 @@ impl WorkTable {
         Some(*work)
     }
 
+    /// The slot of the work at a place.
+    pub fn slot_at(&self, index: u32) -> Option<Slot> {
+        let place = self.places.get(index as usize)?;
+        place.work.as_ref().map(|_| Slot {
+            index,
+            generation: place.generation,
+        })
+    }
+
     /// The slots of all works, in the order of their places.
     pub fn slots(&self) -> Vec<Slot> {
-        (0..)
-            .zip(&self.places)
-            .filter(|(_, place)| place.work.is_some())
-            .map(|(index, place)| Slot {
-                index,
-                generation: place.generation,
-            })
+        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        (0..places)
+            .filter_map(|index| self.slot_at(index))
             .collect()
     }
 
