@@ -1,7 +1,7 @@
 //! `WorkTable`: the works that are followed, in generational slots, and the ids that are remembered.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::Hasher;
+use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::lifecycle::Stage;
 use crate::time::Tick;
@@ -139,13 +139,46 @@ impl WorkTable {
     }
 }
 
+/// Works by the fingerprint of their id. Never walked, so its order does not matter; the fingerprint is
+/// a hash already, and the same in every run.
+#[expect(
+    clippy::disallowed_types,
+    reason = "the hasher is fixed, and nothing walks the map"
+)]
+type Holders = std::collections::HashMap<u128, u32, BuildHasherDefault<LowHalf>>;
+
+/// Hashes a number that is a hash to its lower half.
+#[derive(Clone, Copy, Debug, Default)]
+struct LowHalf(u64);
+
+impl Hasher for LowHalf {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut half = [0; 8];
+        let length = bytes.len().min(8);
+        half[..length].copy_from_slice(&bytes[..length]);
+        self.0 = u64::from_le_bytes(half);
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is what is wanted"
+    )]
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
 /// Ids of open works, and of settled ones for a while: is an id given twice?
 ///
 /// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a probability
 /// of 1e-21 (birthday bound).
 #[derive(Debug, Default)]
 pub struct KnownIds {
-    known: BTreeMap<u128, u32>,
+    known: Holders,
     leaving: VecDeque<(Tick, u128)>,
 }
 
