@@ -80,6 +80,14 @@ impl Engine {
         }
     }
 
+    /// A submit leaves. One that the gate could not have held takes no turn of those that it holds:
+    /// an open loop would starve every poll.
+    fn charge_gate(&mut self, now: Tick) {
+        if self.plan.limits.is_some() {
+            self.gate.sent(now);
+        }
+    }
+
     /// When a submit can leave next, if nothing happens before.
     pub(super) fn submit_wakeup(&self) -> Option<Tick> {
         let arrival = self
@@ -168,7 +176,7 @@ impl Engine {
         });
         self.submitting += 1;
         self.submits_in_flight += 1;
-        self.gate.sent(now);
+        self.charge_gate(now);
         Effect::Submit {
             slot,
             seq,
@@ -187,7 +195,7 @@ impl Engine {
         self.recorder.count(Count::Submits);
         self.recorder.count(Count::SubmitRetries);
         self.submits_in_flight += 1;
-        self.gate.sent(now);
+        self.charge_gate(now);
         Some(Effect::Submit {
             slot,
             seq,
