@@ -27,11 +27,18 @@ fn check_outcomes(run: &Run, service: &Intake) {
             word @ ("completed" | "failed") => assert_eq!(told, word, "{work:?}"),
             "lost" => assert_eq!(told, "404", "{work:?}"),
             "expired" | "unresolved" => {
-                assert!(["", "pending", "running"].contains(&told), "{told} {work:?}");
+                assert!(
+                    ["", "pending", "running"].contains(&told),
+                    "{told} {work:?}"
+                );
             }
             other => panic!("{other}: {work:?}"),
         }
-        let last = if work.http_status == Some(202) { "poll" } else { "" };
+        let last = if work.http_status == Some(202) {
+            "poll"
+        } else {
+            ""
+        };
         let settled = matches!(&*work.outcome, "completed" | "failed");
         assert_eq!(work.source, if settled { last } else { "" }, "{work:?}");
     }
@@ -41,7 +48,11 @@ fn check_outcomes(run: &Run, service: &Intake) {
 /// may have taken.
 fn check_maybe_accepted(run: &Run, service: &Intake) {
     let seqs = |chosen: fn(&crate::support::run::Work) -> bool| -> BTreeSet<u64> {
-        run.works.iter().filter(|work| chosen(work)).map(|work| work.seq).collect()
+        run.works
+            .iter()
+            .filter(|work| chosen(work))
+            .map(|work| work.seq)
+            .collect()
     };
     let accepted = seqs(|work| work.accepted_s.is_some());
     let maybe = seqs(|work| work.maybe_accepted == 1);
@@ -73,7 +84,14 @@ fn ids_and_outcomes_are_what_a_faulty_service_last_said() {
     run.check_rows();
     check_outcomes(&run, &service);
     check_maybe_accepted(&run, &service);
-    for name in ["completed", "failed", "expired", "lost", "intake_failed", "rejected"] {
+    for name in [
+        "completed",
+        "failed",
+        "expired",
+        "lost",
+        "intake_failed",
+        "rejected",
+    ] {
         assert!(run.ledger(name) > 0, "the test meets no {name}");
     }
     let faults: BTreeSet<&str> = run.works.iter().map(|work| &*work.fault).collect();

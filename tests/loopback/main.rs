@@ -5,3 +5,6 @@
 mod support;
 
 mod agreement;
+mod bridge;
+mod limits;
+mod requests;

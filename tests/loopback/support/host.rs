@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Method, Response};
+use hyper::{Method, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -28,6 +28,7 @@ use tokio_rustls::rustls::ServerConfig;
 pub(crate) struct Request {
     /// The wall clock when it was read whole, in seconds of the epoch.
     pub(crate) at: f64,
+    pub(crate) version: Version,
     pub(crate) method: Method,
     /// Path and query.
     pub(crate) target: String,
@@ -36,6 +37,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The number of the arrival, in the body of a submit.
+    pub(crate) fn seq(&self) -> u64 {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        body["seq"].as_u64().unwrap()
+    }
+
     /// A header as text; empty where there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
@@ -206,6 +213,7 @@ async fn respond<S: Service>(
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_secs_f64(),
+        version: head.version,
         method: head.method,
         target: head.uri.path_and_query().unwrap().to_string(),
         headers: head.headers,

@@ -59,8 +59,6 @@ pub(crate) struct Intake {
     pub(crate) ids: BTreeMap<u64, String>,
     /// When a 429 was sent.
     pub(crate) refusals: Vec<f64>,
-    /// Times at which a request was let through the bucket.
-    pub(crate) granted: Vec<f64>,
 }
 
 impl Intake {
@@ -73,7 +71,6 @@ impl Intake {
             works: BTreeMap::new(),
             ids: BTreeMap::new(),
             refusals: Vec::new(),
-            granted: Vec::new(),
         }
     }
 
@@ -102,13 +99,11 @@ impl Intake {
             return true;
         }
         self.tokens -= 1.0;
-        self.granted.push(now);
         false
     }
 
     fn submit(&mut self, request: &Request) -> Reply {
-        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
-        let seq = body["seq"].as_u64().unwrap();
+        let seq = request.seq();
         if self.happens(self.faults.reset_before) {
             return Reply::Reset;
         }

@@ -13,6 +13,7 @@ use super::binary::{Folder, Said, said};
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Work {
     pub(crate) seq: u64,
+    pub(crate) intended_s: f64,
     pub(crate) sent_s: Option<f64>,
     pub(crate) accepted_s: Option<f64>,
     pub(crate) http_status: Option<u16>,
