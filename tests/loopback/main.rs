@@ -7,4 +7,6 @@ mod support;
 mod agreement;
 mod bridge;
 mod limits;
+mod profiles;
 mod requests;
+mod security;
