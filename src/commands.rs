@@ -11,6 +11,7 @@ use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Shown, Sim};
 use crate::report::rebuild::{Files, rebuild};
 use crate::report::{self, Facts, summary, text};
 use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
+use crate::scenario::recall::recall;
 use crate::scenario::resolve;
 use crate::scenario::schema::schema_text;
 use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WORKS};
@@ -180,8 +181,7 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     let bytes = |name: &str| fs::read(path(name)).map_err(|error| missing(&path(name), &error));
     let scenario = bytes(SCENARIO)?;
     let scenario = String::from_utf8_lossy(&scenario);
-    let read_file = |name: &str| fs::read(flags.run_dir.join(name)).map_err(|e| e.to_string());
-    let plan = resolve::read(&scenario, &[], &read_file).map_err(|mistakes| {
+    let plan = recall(&scenario).map_err(|mistakes| {
         let name = path(SCENARIO).display().to_string();
         Mistake(crate::scenario::mistake::picture(
             &name, &scenario, &mistakes, false,

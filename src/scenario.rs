@@ -621,6 +621,7 @@ pub mod mistake;
 pub mod payload;
 mod profile;
 pub mod rate;
+pub mod recall;
 mod requests;
 pub mod resolve;
 mod rows;

@@ -15,6 +15,7 @@ use crate::record::Histograms;
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::snapshot::Snapshot;
+use crate::scenario::recall::UNKNOWN;
 use crate::time::{Span, Tick};
 use crate::work::Outcome;
 
@@ -109,6 +110,11 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         let killed = Facts {
             started_at: log.started_at.unwrap_or(0),
             load: load.min(facts.load_planned),
+            load_planned: if facts.load_planned == UNKNOWN {
+                load
+            } else {
+                facts.load_planned
+            },
             duration: end.since(Tick::ZERO),
             ended_by: EndedBy::Killed,
             ..facts

@@ -42,7 +42,8 @@ pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>
     }
 }
 
-fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
+/// The plan, as far as it can be made; what cannot is among the mistakes.
+pub(super) fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let top = Cursor::top(root);
     name(&top.at("name"), mistakes);
     let seed = top.integer("seed");
