@@ -21,8 +21,8 @@ fn scenario(url: &str, more: &str) -> String {
 
 fn check_outcomes(run: &Run, service: &Intake) {
     for work in run.works.iter().filter(|work| work.accepted_s.is_some()) {
-        assert_eq!(service.ids.get(&work.seq), Some(&work.work_id), "{work:?}");
-        let told = &*service.works[&work.work_id].told;
+        assert_eq!(service.ids.get(&work.seq), Some(&work.id), "{work:?}");
+        let told = &*service.works[&work.id].told;
         match &*work.outcome {
             word @ ("completed" | "failed") => assert_eq!(told, word, "{work:?}"),
             "lost" => assert_eq!(told, "404", "{work:?}"),
@@ -98,7 +98,7 @@ fn ids_and_outcomes_are_what_a_faulty_service_last_said() {
     assert_eq!(faults, BTreeSet::from(["", "body", "reset", "timeout"]));
     let mut ids = BTreeMap::new();
     let accepted = run.works.iter().filter(|work| work.accepted_s.is_some());
-    accepted.for_each(|work| *ids.entry(&work.work_id).or_insert(0_u64) += 1);
+    accepted.for_each(|work| *ids.entry(&work.id).or_insert(0_u64) += 1);
     let repeated = ids.values().map(|times| times - 1).sum::<u64>();
     assert!(repeated > 0);
     assert_eq!(run.anomaly("duplicate_id"), repeated);

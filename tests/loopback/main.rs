@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
+mod trouble;
 
 mod agreement;
 mod bridge;
@@ -10,3 +11,4 @@ mod limits;
 mod profiles;
 mod requests;
 mod security;
+mod signals;

@@ -32,6 +32,7 @@ impl Jobs {
 }
 
 /// A family: the scenario's part, and how the service speaks.
+#[derive(Clone, Copy)]
 struct Family {
     name: &'static str,
     scenario: &'static str,
@@ -82,133 +83,132 @@ fn check(family: Family) -> (Run, Vec<Request>) {
 const POLL: &str = "[poll]\ninterval = \"100ms\"\n";
 
 /// Families that need nothing more than that every work completes.
-fn plain() -> Vec<Family> {
-    vec![
-        Family {
-            name: "Location, 202 until 303",
-            scenario: "[api.submit]\npath = \"/jobs\"\nid = { header = \"Location\" }\npoll_url = { header = \"Location\" }\n\
+const PLAIN: [Family; 8] = [
+    Family {
+        name: "Location, 202 until 303",
+        scenario: "[api.submit]\npath = \"/jobs\"\nid = { header = \"Location\" }\npoll_url = { header = \"Location\" }\n\
                        [api.poll]\nby = \"url\"\n\
                        [api.terminal.status]\ncompleted = [303]\nfailed = [500]\nopen = [202]\n",
-            key: BEARER,
-            speak: |jobs, _, request| match &*request.target {
-                "/jobs" => answer(202, &[("Location", &format!("status/{}", jobs.take()))], ""),
-                path if jobs.is_done(last_segment(path)) => {
-                    answer(303, &[("Location", "/results")], "")
-                }
-                _ => answer(202, &[], ""),
-            },
+        key: BEARER,
+        speak: |jobs, _, request| match &*request.target {
+            "/jobs" => answer(202, &[("Location", &format!("status/{}", jobs.take()))], ""),
+            path if jobs.is_done(last_segment(path)) => {
+                answer(303, &[("Location", "/results")], "")
+            }
+            _ => answer(202, &[], ""),
         },
-        Family {
-            name: "Location, 202 until 200",
-            scenario: "[api.submit]\npath = \"/jobs\"\nid = { header = \"Location\" }\npoll_url = { header = \"Location\" }\n\
+    },
+    Family {
+        name: "Location, 202 until 200",
+        scenario: "[api.submit]\npath = \"/jobs\"\nid = { header = \"Location\" }\npoll_url = { header = \"Location\" }\n\
                        [api.poll]\nby = \"url\"\n\
                        [api.terminal.status]\ncompleted = [200]\nopen = [202]\n",
-            key: BEARER,
-            speak: |jobs, _, request| match &*request.target {
-                "/jobs" => answer(
-                    202,
-                    &[("Location", &format!("/status/{}", jobs.take()))],
-                    "",
-                ),
-                path if jobs.is_done(last_segment(path)) => answer(200, &[], "a result, not JSON"),
-                _ => answer(202, &[], ""),
-            },
+        key: BEARER,
+        speak: |jobs, _, request| match &*request.target {
+            "/jobs" => answer(
+                202,
+                &[("Location", &format!("/status/{}", jobs.take()))],
+                "",
+            ),
+            path if jobs.is_done(last_segment(path)) => answer(200, &[], "a result, not JSON"),
+            _ => answer(202, &[], ""),
         },
-        Family {
-            name: "AIP-151",
-            scenario: "[api.submit]\npath = \"/v1/things:make\"\naccept = [200]\nid = { body = \"/name\" }\n\
+    },
+    Family {
+        name: "AIP-151",
+        scenario: "[api.submit]\npath = \"/v1/things:make\"\naccept = [200]\nid = { body = \"/name\" }\n\
                        [api.poll]\npath = \"/v1/{+work_id}\"\n\
                        [api.terminal]\npointer = \"/done\"\ncompleted = [true]\nfailed = []\nopen = [false]\nfailed_if = \"/error\"\n",
-            key: BEARER,
-            speak: |jobs, _, request| match request.target.strip_prefix("/v1/operations/") {
-                None => answer(
-                    200,
-                    &[],
-                    format!(r#"{{"name": "operations/{}"}}"#, jobs.take()),
-                ),
-                Some(id) if jobs.is_done(id) => {
-                    answer(200, &[], r#"{"name": "x", "done": true, "response": {}}"#)
-                }
-                Some(_) => answer(200, &[], r#"{"name": "x", "metadata": {}}"#),
-            },
+        key: BEARER,
+        speak: |jobs, _, request| match request.target.strip_prefix("/v1/operations/") {
+            None => answer(
+                200,
+                &[],
+                format!(r#"{{"name": "operations/{}"}}"#, jobs.take()),
+            ),
+            Some(id) if jobs.is_done(id) => {
+                answer(200, &[], r#"{"name": "x", "done": true, "response": {}}"#)
+            }
+            Some(_) => answer(200, &[], r#"{"name": "x", "metadata": {}}"#),
         },
-        Family {
-            name: "Replicate",
-            scenario: "[api.submit]\npath = \"/v1/predictions\"\naccept = [201]\nid = { body = \"/id\" }\npoll_url = { body = \"/urls/get\" }\n\
+    },
+    Family {
+        name: "Replicate",
+        scenario: "[api.submit]\npath = \"/v1/predictions\"\naccept = [201]\nid = { body = \"/id\" }\npoll_url = { body = \"/urls/get\" }\n\
                        [api.poll]\nby = \"url\"\n\
                        [api.terminal]\ncompleted = [\"succeeded\"]\nfailed = [\"failed\", \"canceled\"]\nopen = [\"starting\", \"processing\"]\n",
-            key: BEARER,
-            speak: |jobs, url, request| {
-                if request.method == "POST" {
-                    let id = jobs.take();
-                    let body = format!(
-                        r#"{{"id": "{id}", "status": "starting", "urls": {{"get": "{url}/p/{id}"}}}}"#
-                    );
-                    return answer(201, &[], body);
-                }
-                let word = jobs.word(last_segment(&request.target), "processing", "succeeded");
-                answer(200, &[], format!(r#"{{"status": "{word}"}}"#))
-            },
+        key: BEARER,
+        speak: |jobs, url, request| {
+            if request.method == "POST" {
+                let id = jobs.take();
+                let body = format!(
+                    r#"{{"id": "{id}", "status": "starting", "urls": {{"get": "{url}/p/{id}"}}}}"#
+                );
+                return answer(201, &[], body);
+            }
+            let word = jobs.word(last_segment(&request.target), "processing", "succeeded");
+            answer(200, &[], format!(r#"{{"status": "{word}"}}"#))
         },
-        Family {
-            name: "Meilisearch",
-            scenario: "[api.submit]\npath = \"/indexes/films/documents\"\nid = { body = \"/taskUid\" }\n\
+    },
+    Family {
+        name: "Meilisearch",
+        scenario: "[api.submit]\npath = \"/indexes/films/documents\"\nid = { body = \"/taskUid\" }\n\
                        [api.poll]\npath = \"/tasks/{work_id}\"\n\
                        [api.terminal]\ncompleted = [\"succeeded\"]\nfailed = [\"failed\", \"canceled\"]\nopen = [\"enqueued\", \"processing\"]\nfinished_at = \"/finishedAt\"\n",
-            key: BEARER,
-            speak: |jobs, _, request| match request.target.strip_prefix("/tasks/") {
-                None => answer(
-                    202,
+        key: BEARER,
+        speak: |jobs, _, request| match request.target.strip_prefix("/tasks/") {
+            None => answer(
+                202,
+                &[],
+                format!(r#"{{"taskUid": {}, "status": "enqueued"}}"#, jobs.take()),
+            ),
+            Some(id) => {
+                let word = jobs.word(id, "processing", "succeeded");
+                answer(
+                    200,
                     &[],
-                    format!(r#"{{"taskUid": {}, "status": "enqueued"}}"#, jobs.take()),
-                ),
-                Some(id) => {
-                    let word = jobs.word(id, "processing", "succeeded");
-                    answer(
-                        200,
-                        &[],
-                        format!(r#"{{"uid": {id}, "status": "{word}", "finishedAt": null}}"#),
-                    )
-                }
-            },
+                    format!(r#"{{"uid": {id}, "status": "{word}", "finishedAt": null}}"#),
+                )
+            }
         },
-        Family {
-            name: "Salesforce",
-            scenario: "[api.submit]\npath = \"/services/data/v60.0/jobs/query\"\naccept = [200]\nid = { body = \"/id\" }\n\
+    },
+    Family {
+        name: "Salesforce",
+        scenario: "[api.submit]\npath = \"/services/data/v60.0/jobs/query\"\naccept = [200]\nid = { body = \"/id\" }\n\
                        [api.poll]\npath = \"/services/data/v60.0/jobs/query/{work_id}\"\n\
                        [api.terminal]\npointer = \"/state\"\ncompleted = [\"JobComplete\"]\nfailed = [\"Failed\", \"Aborted\"]\nopen = [\"UploadComplete\", \"InProgress\"]\n",
-            key: BEARER,
-            speak: |jobs, _, request| {
-                let id = match &*request.method.to_string() {
-                    "POST" => jobs.take(),
-                    _ => last_segment(&request.target).to_owned(),
-                };
-                let word = jobs.word(&id, "InProgress", "JobComplete");
-                answer(200, &[], format!(r#"{{"id": "{id}", "state": "{word}"}}"#))
-            },
+        key: BEARER,
+        speak: |jobs, _, request| {
+            let id = match &*request.method.to_string() {
+                "POST" => jobs.take(),
+                _ => last_segment(&request.target).to_owned(),
+            };
+            let word = jobs.word(&id, "InProgress", "JobComplete");
+            answer(200, &[], format!(r#"{{"id": "{id}", "state": "{word}"}}"#))
         },
-        Family {
-            name: "a key that disappears",
-            scenario: "[api.terminal]\nkey_gone = \"/pending\"\n",
-            key: BEARER,
-            speak: |jobs, _, request| {
-                if request.method == "POST" {
-                    return answer(202, &[], format!(r#"{{"work_id": "{}"}}"#, jobs.take()));
-                }
-                match jobs.is_done(last_segment(&request.target)) {
-                    true => answer(200, &[], r#"{"result": 7}"#),
-                    false => answer(200, &[], r#"{"pending": {"position": 3}}"#),
-                }
-            },
+    },
+    Family {
+        name: "a key that disappears",
+        scenario: "[api.terminal]\nkey_gone = \"/pending\"\n",
+        key: BEARER,
+        speak: |jobs, _, request| {
+            if request.method == "POST" {
+                return answer(202, &[], format!(r#"{{"work_id": "{}"}}"#, jobs.take()));
+            }
+            if jobs.is_done(last_segment(&request.target)) {
+                answer(200, &[], r#"{"result": 7}"#)
+            } else {
+                answer(200, &[], r#"{"pending": {"position": 3}}"#)
+            }
         },
-        Family {
-            name: "a header of its own for the key",
-            scenario: "[api.key]\nheader = \"X-Api-Key\"\nform = \"v1:{key}\"\n",
-            key: ("x-api-key", "v1:"),
-            speak: intake,
-        },
-    ]
-}
+    },
+    Family {
+        name: "a header of its own for the key",
+        scenario: "[api.key]\nheader = \"X-Api-Key\"\nform = \"v1:{key}\"\n",
+        key: ("x-api-key", "v1:"),
+        speak: intake,
+    },
+];
 
 /// The default profile.
 fn intake(jobs: &mut Jobs, _: &str, request: &Request) -> Reply {
@@ -222,10 +222,10 @@ fn intake(jobs: &mut Jobs, _: &str, request: &Request) -> Reply {
 #[test]
 fn families_work_by_configuration_alone() {
     thread::scope(|scope| {
-        for mut family in plain() {
+        for mut family in PLAIN {
             let text = format!("{POLL}{}", family.scenario);
             family.scenario = text.leak();
-            scope.spawn(|| {
+            scope.spawn(move || {
                 let (run, log) = check(family);
                 let polls = log.iter().filter(|request| request.method == "GET");
                 assert_eq!(run.request("polls"), polls.count() as u64);
@@ -302,7 +302,7 @@ fn a_result_may_come_at_once() {
         scenario: "[api.submit]\nsync = [200]\n[submit]\nheaders = { Prefer = \"respond-async\" }\n[poll]\ninterval = \"100ms\"\n",
         key: BEARER,
         speak: |jobs, url, request| {
-            if request.method == "POST" && request.seq() % 2 == 0 {
+            if request.method == "POST" && request.seq().is_multiple_of(2) {
                 return answer(200, &[], r#"{"result": "here already"}"#);
             }
             intake(jobs, url, request)
@@ -343,8 +343,8 @@ fn the_client_may_choose_the_id() {
     for put in log.iter().filter(|request| request.method == "PUT") {
         let body: serde_json::Value = serde_json::from_slice(&put.body).unwrap();
         let work = run.works.iter().find(|work| work.seq == put.seq()).unwrap();
-        assert_eq!(last_segment(&put.target), work.work_id);
-        assert_eq!(body["id"], *work.work_id);
+        assert_eq!(last_segment(&put.target), work.id);
+        assert_eq!(body["id"], *work.id);
     }
 }
 

@@ -127,7 +127,7 @@ fn a_body_that_is_too_long_is_a_fault() {
     });
     let head = head(&host.url());
     let run = run(&format!("{head}[http]\nmax_body = \"2KiB\"\n{LOAD}"));
-    host.stop();
+    drop(host.stop());
     run.check_rows();
     for work in &run.works {
         let found = (
@@ -162,7 +162,7 @@ fn garbage_is_a_finding() {
         turn += 1;
         let body = garbage[turn % garbage.len()].clone();
         match &*request.method.to_string() {
-            "POST" if request.seq() % 2 == 0 => answer(202, &[], r#"{"work_id": "w"}"#),
+            "POST" if request.seq().is_multiple_of(2) => answer(202, &[], r#"{"work_id": "w"}"#),
             "POST" => answer(202, &[], body),
             _ => answer(200, &[("RateLimit", "((;"), ("Retry-After", "soon")], body),
         }

@@ -65,8 +65,8 @@ fn the_key_is_in_no_file_and_on_no_screen() {
         log.iter()
             .all(|request| request.header("authorization") == bearer)
     );
-    let from_file = scenario(&"http://127.0.0.1:1".to_owned(), "")
-        .replace(&format!("env:{KEY_NAME}"), "file:key");
+    let from_file =
+        scenario("http://127.0.0.1:1", "").replace(&format!("env:{KEY_NAME}"), "file:key");
     let folder = Folder::new(&from_file);
     let unread = said(&mut folder.run());
     unread.check(2, &["file:key"]);
@@ -197,7 +197,7 @@ fn redirects_are_not_followed() {
         answer(status, &location, "")
     });
     let run = run(&scenario(&host.url(), ""));
-    host.stop();
+    drop(host.stop());
     run.check_rows();
     assert_eq!(run.ledger("rejected"), 8);
     assert_eq!(run.ledger("expired"), 12);
@@ -228,7 +228,7 @@ fn poll_elsewhere(trusted: bool) -> (Run, Vec<Request>) {
     let run = run(&text);
     run.check_rows();
     assert_eq!(run.ledger("accepted"), 20);
-    host.stop();
+    drop(host.stop());
     (run, elsewhere.stop().1)
 }
 
@@ -315,7 +315,7 @@ fn hostile_text_reaches_no_terminal_and_breaks_no_file() {
     for work in run.works.iter().filter(|work| work.accepted_s.is_some()) {
         let place = usize::try_from(work.seq).unwrap() % IDS.len();
         let id = IDS[place].replace("\\\"", "\"");
-        assert_eq!(work.work_id, format!("{id}{}", work.seq));
+        assert_eq!(work.id, format!("{id}{}", work.seq));
     }
     let again = said(&mut folder.command(&["report", "out"]));
     check_calm(&again);

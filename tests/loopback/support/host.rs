@@ -1,7 +1,7 @@
 //! Host: whatever answers, over real sockets on 127.0.0.1, on a thread of its own. It shares no code
 //! with the built-in simulator.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -17,11 +17,11 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Response, Version};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 
 /// A request, as it was read.
 #[derive(Clone, Debug)]
@@ -113,6 +113,7 @@ impl<S: Service> Host<S> {
             let local = LocalSet::new();
             let shared = Rc::new(Shared {
                 state: RefCell::new((service, Vec::new())),
+                asked: Cell::new(0),
                 speech,
             });
             let serving = Rc::clone(&shared);
@@ -126,7 +127,9 @@ impl<S: Service> Host<S> {
             // The connections hold the rest of the shares.
             drop(local);
             let shared = Rc::into_inner(shared).expect("no connection is left");
-            shared.state.into_inner()
+            let (service, log) = shared.state.into_inner();
+            assert_eq!(shared.asked.get(), log.len(), "the service panicked");
+            (service, log)
         });
         Self { addr, stop, thread }
     }
@@ -144,6 +147,8 @@ impl<S: Service> Host<S> {
 
 struct Shared<S> {
     state: RefCell<(S, Vec<Request>)>,
+    /// Requests that were handed to the service.
+    asked: Cell<usize>,
     speech: Speech,
 }
 
@@ -220,6 +225,7 @@ async fn respond<S: Service>(
         body,
     };
     let reply = {
+        shared.asked.set(shared.asked.get() + 1);
         let (service, log) = &mut *shared.state.borrow_mut();
         let reply = service.answer(&request);
         log.push(request);

@@ -17,7 +17,8 @@ pub(crate) struct Work {
     pub(crate) sent_s: Option<f64>,
     pub(crate) accepted_s: Option<f64>,
     pub(crate) http_status: Option<u16>,
-    pub(crate) work_id: String,
+    #[serde(rename = "work_id")]
+    pub(crate) id: String,
     pub(crate) source: String,
     pub(crate) outcome: String,
     pub(crate) fault: String,
@@ -43,7 +44,8 @@ impl Run {
         let mut works = csv::Reader::from_path(directory.join("works.csv")).unwrap();
         Self {
             summary: serde_json::from_slice(summary).unwrap(),
-            works: works.deserialize().map(Result::unwrap).collect(),
+            // The last row of a run that was killed may be torn.
+            works: works.deserialize().map_while(Result::ok).collect(),
         }
     }
 
