@@ -48,7 +48,10 @@ impl From<Unwritable> for Mistake {
             error.path.display(),
             error.reason,
             match error.kind {
-                io::ErrorKind::StorageFull => "the disk is full: make room, or use --out",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded =>
+                    "the disk is full: make room, or use --out",
+                io::ErrorKind::FileTooLarge =>
+                    "files may not grow so long here: look at `ulimit -f`, or use --out",
                 io::ErrorKind::AlreadyExists => "--out names a new directory",
                 _ => "--out names a directory that you may write",
             }

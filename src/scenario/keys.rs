@@ -196,7 +196,7 @@ pub const KEYS: &[Key] = &[
     key("api.submit.poll_url.body", Pointer, Nothing, "In the body."),
     key("api.submit.sync", AnyOf(&[Choice(&["never", "body"]), Statuses]), Default("\"never\""), "Whether the accept may hold the result: never, as the terminal rule finds it in the body, or by these statuses."),
     key("api.poll", Kind::Table, TABLE, "How a work is asked for: by path, by = \"url\", or in a collection."),
-    key("api.poll.path", Kind::Path, Unless(&["by", "collection"], "\"/v1/intake/{intake_id}/work/{work_id}\""), "After base_url; may hold {intake_id} and {work_id}, also in a query."),
+    key("api.poll.path", Kind::Path, Unless(&["by", "collection"], "\"/v1/intake/{intake_id}/work/{work_id}\""), "After base_url; may hold {intake_id} and {work_id}, also in a query; {+work_id} for ids that are paths."),
     key("api.poll.by", Choice(&["url"]), Nothing, "Poll the URL that the accept gave."),
     key("api.poll.collection", Kind::Table, Nothing, "Poll a list that holds many works."),
     key("api.poll.collection.path", Kind::Path, Required, "After base_url; may hold {intake_id} and {work_id}."),

@@ -222,6 +222,7 @@ pub struct Client {
     submit_timeout: Span,
     poll_timeout: Span,
     max_body: u64,
+    key: Option<Secret>,
 }
 
 impl Client {
@@ -256,6 +257,7 @@ impl Client {
             submit_timeout: plan.submit.timeout,
             poll_timeout: plan.poll.timeout,
             max_body: plan.http.max_body,
+            key: key.cloned(),
         })
     }
 
@@ -297,11 +299,29 @@ impl Client {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = read_body(response, status, self.max_body).await?;
-        Ok(Answer {
+        let mut answer = Answer {
             status,
             headers,
             body,
-        })
+        };
+        if let Some(key) = &self.key {
+            cover(key, &mut answer);
+        }
+        Ok(answer)
+    }
+}
+
+/// A service may say the key again, in an error or a word that we would show and keep: it is covered
+/// before anybody reads the answer. An id or a URL with the key in it is of no use after that.
+fn cover(key: &Secret, answer: &mut Answer) {
+    key.cover(&mut answer.body);
+    for value in answer.headers.values_mut() {
+        let mut bytes = value.as_bytes().to_vec();
+        if key.cover(&mut bytes)
+            && let Ok(covered) = HeaderValue::from_bytes(&bytes)
+        {
+            *value = covered;
+        }
     }
 }
 

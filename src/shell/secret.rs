@@ -13,6 +13,21 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Covers the secret wherever it stands in what a service sent, byte for byte. True if it did.
+    pub fn cover(&self, bytes: &mut [u8]) -> bool {
+        let secret = self.0.as_bytes();
+        let (mut at, mut found) = (0, false);
+        while let Some(step) = bytes[at..]
+            .windows(secret.len().max(1))
+            .position(|window| window == secret)
+        {
+            let end = at + step + secret.len();
+            bytes[at + step..end].fill(b'*');
+            (at, found) = (end, true);
+        }
+        found
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -69,6 +84,20 @@ pub fn for_simulator() -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_covered_wherever_it_stands() {
+        let check = |text: &str, expected: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            let found = Secret("key".to_owned()).cover(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+            assert_eq!(found, text != expected);
+        };
+        check("", "");
+        check("ke", "ke");
+        check("key", "***");
+        check("the keykey, kekey", "the ******, ke***");
+    }
 
     #[test]
     fn a_secret_is_read_whole_and_printed_never() {
