@@ -8,8 +8,8 @@ use clap_complete::Shell;
 
 /// Load and soak testing for job APIs that answer 202 Accepted and finish later.
 ///
-/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the 202
-/// came, how long until a terminal status, and what share failed.
+/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the
+/// 202 came, how long until a terminal status, and what share failed.
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,

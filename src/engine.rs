@@ -1,9 +1,9 @@
 //! Engine: told the time and what happened, it answers with what to do. Pure and single-threaded.
 //!
 //! The shell (or the virtual world) calls [`Engine::handle`] for each thing that happened, stamped
-//! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it waits
-//! until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send stamp: the
-//! budgets are asked with it, so no budget is exceeded on our own stamps.
+//! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it
+//! waits until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send
+//! stamp: the budgets are asked with it, so no budget is exceeded on our own stamps.
 
 mod following;
 pub mod gate;
@@ -211,7 +211,8 @@ impl Engine {
         }
     }
 
-    /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly so.
+    /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly
+    /// so.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Intake { slot, at, reply } => self.on_intake(slot, at, reply),
@@ -263,7 +264,8 @@ impl Engine {
         next
     }
 
-    /// Whether the run is over: everything settled, or the time for it gone and nothing on the wire.
+    /// Whether the run is over: everything settled, or the time for it gone and nothing on the
+    /// wire.
     pub fn is_finished(&self, now: Tick) -> bool {
         if self.run_stopped {
             return true;
@@ -415,8 +417,8 @@ impl Engine {
         }
     }
 
-    /// An interval lasts a second, but ends where the load ends: what belongs to the load and what to
-    /// the drain is told apart exactly.
+    /// An interval lasts a second, but ends where the load ends: what belongs to the load and what
+    /// to the drain is told apart exactly.
     fn begin_interval(&mut self, start: Tick) {
         let end = start + INTERVAL;
         self.interval_end = if start < self.load_end {

@@ -1,7 +1,7 @@
 //! One seed, many streams: every random choice is a function of (seed, purpose, index).
 //!
-//! `ChaCha8` is a counter-mode generator, so any index of any stream is reached at once and in any order; its
-//! output is fixed by its definition and does not change between versions of the crate.
+//! `ChaCha8` is a counter-mode generator, so any index of any stream is reached at once and in any
+//! order; its output is fixed by its definition and does not change between versions of the crate.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -1,5 +1,5 @@
-//! `TimerQueue`: which work is to be looked at next, and when. Cancelling is lazy: an entry whose work
-//! has moved on is skipped by whoever takes it.
+//! `TimerQueue`: which work is to be looked at next, and when. Cancelling is lazy: an entry whose
+//! work has moved on is skipped by whoever takes it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

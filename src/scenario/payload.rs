@@ -16,8 +16,8 @@
 //! stand as they are (so a field may hold a number or an object); in a form body they are
 //! percent-encoded; in a header control characters become spaces.
 //!
-//! Randomness is `ChaCha8` keyed by (seed, purpose) with the number of the arrival as its stream, so
-//! arrival N renders the same bytes whoever renders it, in whatever order.
+//! Randomness is `ChaCha8` keyed by (seed, purpose) with the number of the arrival as its stream,
+//! so arrival N renders the same bytes whoever renders it, in whatever order.
 
 use std::borrow::Cow;
 
