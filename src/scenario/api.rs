@@ -80,8 +80,8 @@ pub enum IdSource {
     Body(Pointer),
     /// The last path segment of the URL in a header, or of the whole value if it is no URL.
     Header(String),
-    /// The client chooses a uuid ([`payload::client_work_id`]), and writes it as `{work_id}` into
-    /// the path or as `{{work_id}}` into body or headers.
+    /// The client chooses a uuid ([`super::payload::client_work_id`]), and writes it as `{work_id}`
+    /// into the path or as `{{work_id}}` into body or headers.
     Client,
 }
 
