@@ -156,8 +156,9 @@ fn in_crate<'a>(path: &'a Path<'a>, depth: usize) -> Option<&'a [&'a str]> {
 fn sources(texts: &[Text]) -> impl Iterator<Item = (&Text, String)> {
     let tests = test_files(texts);
     let is_source = move |path: &str| {
-        let is_test =
-            |test: &String| path == test || path.starts_with(test.trim_end_matches(".rs"));
+        let is_test = |test: &String| {
+            path == test || path.starts_with(&format!("{}/", test.trim_end_matches(".rs")))
+        };
         place(path).is_some() && path != "src/lib.rs" && !tests.iter().any(is_test)
     };
     (texts.iter())

@@ -107,7 +107,9 @@ pub(crate) fn test_files(texts: &[Text]) -> Vec<String> {
         for after in code.split("#[cfg(test)]").skip(1) {
             let words: Vec<&str> = after.split_whitespace().take(3).collect();
             let name = match words[..] {
-                ["mod", name, ..] | ["pub(crate)", "mod", name] => name.strip_suffix(';'),
+                ["mod", name, ..] | ["pub" | "pub(crate)" | "pub(super)", "mod", name] => {
+                    name.strip_suffix(';')
+                }
                 _ => None,
             };
             if let Some(name) = name {
