@@ -1,7 +1,7 @@
 //! What a plan will do, and what it can and cannot prove: the answer of `plimsoll check`.
 //!
-//! Pure: nothing is sent. Works of the built-in service are known in advance; of a real service only
-//! bounds can be given.
+//! Pure: nothing is sent. Works of the built-in service are known in advance; of a real service
+//! only bounds can be given.
 
 use crate::scenario::{Arrivals, Base, Plan, Rate, RateScope, Shape, Stage, slo};
 
@@ -207,7 +207,8 @@ fn budgets(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines) {
     }
 }
 
-/// One local limit: what it needs to hold where that is known, otherwise the longest works that fit.
+/// One local limit: what it needs to hold where that is known, otherwise the longest works that
+/// fit.
 fn held(
     name: &'static str,
     limit: f64,

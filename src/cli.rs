@@ -8,8 +8,8 @@ use clap_complete::Shell;
 
 /// Load and soak testing for job APIs that answer 202 Accepted and finish later.
 ///
-/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the 202
-/// came, how long until a terminal status, and what share failed.
+/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the
+/// 202 came, how long until a terminal status, and what share failed.
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
@@ -105,8 +105,12 @@ pub struct Run {
     /// The scenario.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    /// The run directory [default: reports/<name>-<UTC time>]
-    #[arg(long, value_name = "DIR")]
+    /// The run directory, if it is named.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "The run directory [default: reports/<name>-<UTC time>]"
+    )]
     pub out: Option<PathBuf>,
     /// Where the built-in simulator writes what really happened
     #[arg(long, value_name = "FILE")]
@@ -119,7 +123,7 @@ pub struct Run {
 /// Flags of `plimsoll sim`.
 #[derive(Args, Clone, Debug)]
 pub struct Sim {
-    /// The scenario whose [simulator] it is; without one, a service that takes 2 s a work
+    /// The scenario whose `[simulator]` it is; without one, a service that takes 2 s a work
     pub scenario: Option<PathBuf>,
     /// Override a value of the scenario; may be given several times
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]

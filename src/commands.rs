@@ -47,8 +47,12 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(MISTAKE);
         }
     };
-    let plain = matches!(&cli.command, Command::Run(Run { shown, .. }) | Command::Report(Report { shown, .. }) if shown.plain);
-    if plain {
+    let shown = match &cli.command {
+        Command::Run(flags) => Some(flags.shown),
+        Command::Report(flags) => Some(flags.shown),
+        _ => None,
+    };
+    if shown.is_some_and(|shown| shown.plain) {
         anstream::ColorChoice::Never.write_global();
     }
     let mut out = Listener(anstream::stdout().lock());

@@ -1,8 +1,8 @@
 //! Report: what a run was, what it measured, and what is to be thought of it.
 //!
-//! Everything here turns values into bytes and back: no file, no clock. `Report` is the whole result;
-//! `summary` and `text` write it, `csv`, `hlog` and `failures` write what is kept while the run goes
-//! on, and `rebuild` makes a [`Snapshot`] from those files again.
+//! Everything here turns values into bytes and back: no file, no clock. `Report` is the whole
+//! result; `summary` and `text` write it, `csv`, `hlog` and `failures` write what is kept while the
+//! run goes on, and `rebuild` makes a [`Snapshot`] from those files again.
 
 pub mod binomial;
 pub mod csv;
@@ -246,8 +246,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges a run: `reasons` are those that only its world can know (clock, descriptors, processor,
-    /// shards, journal); lateness and books are judged here.
+    /// Judges a run: `reasons` are those that only its world can know (clock, descriptors,
+    /// processor, shards, journal); lateness and books are judged here.
     pub fn new(plan: &Plan, facts: Facts, snapshot: Snapshot, reasons: Vec<Reason>) -> Self {
         Self::judge(&plan.slo, plan.validity, facts, snapshot, reasons)
     }
@@ -290,8 +290,8 @@ impl Report {
 
     /// The exit code of `run`: 2 the operator's mistake, 130 interrupted, else that of the verdict.
     ///
-    /// An abort is a wrong key or intake, and an error a disk or a target that failed: mistakes of the
-    /// operator. A shard that died is ours, and makes the measurement invalid.
+    /// An abort is a wrong key or intake, and an error a disk or a target that failed: mistakes of
+    /// the operator. A shard that died is ours, and makes the measurement invalid.
     pub fn exit_code(&self) -> u8 {
         let ours = |reason: &Reason| reason.code == Code::ShardDied;
         match self.facts.ended_by {

@@ -12,8 +12,8 @@ const MOST_POLLS: u32 = 100_000;
 impl Law {
     /// The share of works that last longer than `seconds`.
     ///
-    /// Log-normal: `erfc(ln(t / median) / (sigma sqrt 2)) / 2` (Johnson, Kotz, Balakrishnan, vol. 1,
-    /// ch. 14).
+    /// Log-normal: `erfc(ln(t / median) / (sigma sqrt 2)) / 2` (Johnson, Kotz, Balakrishnan, vol.
+    /// 1, ch. 14).
     pub fn survival(&self, seconds: f64) -> f64 {
         match self {
             Self::Fixed(length) => f64::from(seconds < length.seconds()),

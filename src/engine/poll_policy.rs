@@ -1,4 +1,5 @@
-//! When to ask again: fixed, exponential, hinted. Pure functions of the plan, the seed and the work.
+//! When to ask again: fixed, exponential, hinted. Pure functions of the plan, the seed and the
+//! work.
 
 use crate::random::{Purpose, unit_at};
 use crate::scenario::{FirstPoll, Poll, PollFrom, PollPolicy};

@@ -1,4 +1,5 @@
-//! `WorkTable`: the works that are followed, in generational slots, and the ids that are remembered.
+//! `WorkTable`: the works that are followed, in generational slots, and the ids that are
+//! remembered.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -174,8 +175,8 @@ impl Hasher for LowHalf {
 
 /// Ids of open works, and of settled ones for a while: is an id given twice?
 ///
-/// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a probability
-/// of 1e-21 (birthday bound).
+/// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a
+/// probability of 1e-21 (birthday bound).
 #[derive(Debug, Default)]
 pub struct KnownIds {
     known: Holders,

@@ -218,8 +218,8 @@ fn mean(sample: &Sample) -> (f64, f64, f64) {
     )
 }
 
-/// Value and bounds of a quantile. The bounds take the far edges of the histogram's cells, so that the
-/// rounding of the histogram can only widen them.
+/// Value and bounds of a quantile. The bounds take the far edges of the histogram's cells, so that
+/// the rounding of the histogram can only widen them.
 fn quantile(sample: &Sample, q: f64, n: u64) -> (f64, f64, f64) {
     let (low, high) = rank_bounds(q, n);
     // Absent ranks stand in as ones that ascend too and are not looked at.

@@ -1,6 +1,6 @@
-//! The summary on the terminal: the verdict first, then why, then the figures, then what should worry
-//! the reader. 80 columns, readable without colour; the shell strips the styles where they would not
-//! show.
+//! The summary on the terminal: the verdict first, then why, then the figures, then what should
+//! worry the reader. 80 columns, readable without colour; the shell strips the styles where they
+//! would not show.
 
 pub mod number;
 

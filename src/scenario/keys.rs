@@ -1,7 +1,7 @@
 //! The catalogue: every key of a scenario, its kind, its default and what it means.
 //!
-//! The check of a file, the JSON Schema, the reference in `docs/scenario.md` and the suggestions for
-//! unknown keys all come from this one list.
+//! The check of a file, the JSON Schema, the reference in `docs/scenario.md` and the suggestions
+//! for unknown keys all come from this one list.
 
 use super::kind::Kind;
 use Kind::{
@@ -35,7 +35,8 @@ pub enum Fallback {
     Unless(&'static [&'static str], &'static str),
     /// This value where a sister has a word; elsewhere the key is refused.
     When(&'static str, &'static str, &'static str),
-    /// A tenth of a second's worth of the sister, at least 1; without the sister the key is refused.
+    /// A tenth of a second's worth of the sister, at least 1; without the sister the key is
+    /// refused.
     BurstOf(&'static str),
 }
 

@@ -27,8 +27,8 @@ pub fn read(text: &str, sets: &[String], read_file: ReadFile<'_>) -> Result<Plan
     }
 }
 
-/// The effective scenario as TOML: overrides applied and defaults filled in; secrets stay references
-/// and files stay names. It reads back to the same plan.
+/// The effective scenario as TOML: overrides applied and defaults filled in; secrets stay
+/// references and files stay names. It reads back to the same plan.
 pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(text, sets);
     let root = file::tree(text, sets, &mut mistakes);

@@ -1,6 +1,6 @@
 //! Screen: what a person sees while the run goes on. On a terminal a block that is drawn anew each
-//! second, otherwise a plain line now and then; always on the error output, so that the result alone
-//! is on the standard output.
+//! second, otherwise a plain line now and then; always on the error output, so that the result
+//! alone is on the standard output.
 
 use std::io::{IsTerminal, Write};
 

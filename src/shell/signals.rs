@@ -11,7 +11,8 @@ use super::driver::Control;
 /// The exit code of an interrupted run.
 pub const INTERRUPTED: i32 = 130;
 
-/// Listens on a thread of its own for the life of the process; each signal is passed on as it comes.
+/// Listens on a thread of its own for the life of the process; each signal is passed on as it
+/// comes.
 pub fn listen(controls: UnboundedSender<Control>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

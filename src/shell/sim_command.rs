@@ -28,8 +28,8 @@ pub struct SimCommand {
 }
 
 /// Serves until `stop` is ready, and writes the truth, in seconds of the epoch. Says on `out` where
-/// it listens and how to try it, and at the end what it saw. The truth file is opened first: a wrong
-/// path is known before anybody has sent anything. `key` is what `plan.api_key` refers to.
+/// it listens and how to try it, and at the end what it saw. The truth file is opened first: a
+/// wrong path is known before anybody has sent anything. `key` is what `plan.api_key` refers to.
 pub fn serve_until(
     command: SimCommand,
     key: Option<String>,

@@ -1,8 +1,9 @@
 //! World: the whole engine against the simulated service, in virtual time.
 //!
-//! A heap of (instant, order, event) stands for the network; time jumps to the next event, so an hour
-//! passes as fast as it can be computed. The same seed gives the same run. Faults of the service are
-//! the scenario's; the network adds delays, answers that come too late, and a shard that wakes late.
+//! A heap of (instant, order, event) stands for the network; time jumps to the next event, so an
+//! hour passes as fast as it can be computed. The same seed gives the same run. Faults of the
+//! service are the scenario's; the network adds delays, answers that come too late, and a shard
+//! that wakes late.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

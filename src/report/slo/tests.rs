@@ -159,7 +159,8 @@ fn the_mean_has_the_bounds_of_its_standard_error() {
     assert_eq!(decision(&slo, &of([1])), Decision::Undecided);
 }
 
-/// Of many runs of a law with known quantiles, the share whose bound is on the wrong side of the truth.
+/// Of many runs of a law with known quantiles, the share whose bound is on the wrong side of the
+/// truth.
 fn misses(q: f64, n: usize) -> (f64, f64) {
     const RUNS: u64 = 400;
     let slo = latency(Statistic::Quantile(q), Relation::Less, 1.0);

@@ -79,8 +79,8 @@ pub fn clock(span: Span) -> String {
     }
 }
 
-/// Text that came from a service: on one line, without anything that a terminal would obey, and cut to
-/// `most` characters as they are shown.
+/// Text that came from a service: on one line, without anything that a terminal would obey, and cut
+/// to `most` characters as they are shown.
 pub fn tame(text: &str, most: usize) -> String {
     let mut tame = String::new();
     let mut shown = 0;
