@@ -1,5 +1,6 @@
-//! An hour at 1,000 works/s in virtual time: the whole engine and the simulated service, 3.6 million
-//! works and some five polls each. `cargo bench --bench virtual_hour`; `MINUTES=5` for a shorter one.
+//! An hour at 1,000 works/s in virtual time: the whole engine and the simulated service, 3.6
+//! million works and some five polls each. `cargo bench --bench virtual_hour`; `MINUTES=5` for a
+//! shorter one.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 

@@ -1,6 +1,6 @@
-//! The same scenario and seed give the same load, byte for byte: a fingerprint for each scenario that
-//! comes with the program, over its first arrivals. `UPDATE=1` rewrites `tests/golden/load.txt`; a
-//! change in it means that runs of the two versions cannot be compared.
+//! The same scenario and seed give the same load, byte for byte: a fingerprint for each scenario
+//! that comes with the program, over its first arrivals. `UPDATE=1` rewrites
+//! `tests/golden/load.txt`; a change in it means that runs of the two versions cannot be compared.
 
 #![expect(
     clippy::unwrap_used,

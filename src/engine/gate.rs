@@ -1,10 +1,10 @@
 //! What the service said about rates: the gate that a 429 closes, and the pace above the ceilings.
 //!
-//! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When the
-//! gate opens, requests leave at 0.7 of the rate that was measured when it closed (as AWS's adaptive
-//! retry does), growing by a tenth of that start each second, until the pace is above twice the
-//! measured rate and is dropped. Headers that announce what remains set a pace of their own, where
-//! the scenario says `learn = true`.
+//! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When
+//! the gate opens, requests leave at 0.7 of the rate that was measured when it closed (as AWS's
+//! adaptive retry does), growing by a tenth of that start each second, until the pace is above
+//! twice the measured rate and is dropped. Headers that announce what remains set a pace of their
+//! own, where the scenario says `learn = true`.
 
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::RateHint;
@@ -160,9 +160,9 @@ impl Gate {
         }
     }
 
-    /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it is
-    /// an event of its own: not one more answer of the round trip that closed the gate before, and
-    /// not the answer to a request that did not ask the gate while it was closed.
+    /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it
+    /// is an event of its own: not one more answer of the round trip that closed the gate before,
+    /// and not the answer to a request that did not ask the gate while it was closed.
     pub fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) -> bool {
         let until = at + hint.retry_after.unwrap_or(UNSAID);
         let is_event = sent >= self.open_at && self.last_event.is_none_or(|last| sent > last);

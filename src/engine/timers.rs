@@ -1,10 +1,10 @@
 //! `TimerQueue`: which work is to be looked at next, and when.
 //!
-//! A hierarchical timing wheel (Varghese and Lauck, 1987): four levels of 256 buckets, the finest of
-//! 2^20 ns (1.05 ms), the coarsest of 4.9 h, so that it turns once in 52 days. Setting, cancelling and
-//! taking are O(1) however many works there are. Buckets are lists through one array by place, 16
-//! bytes a work, without an allocation of their own. What is due within the current bucket waits in a
-//! small heap, exact to the nanosecond.
+//! A hierarchical timing wheel (Varghese and Lauck, 1987): four levels of 256 buckets, the finest
+//! of 2^20 ns (1.05 ms), the coarsest of 4.9 h, so that it turns once in 52 days. Setting,
+//! cancelling and taking are O(1) however many works there are. Buckets are lists through one array
+//! by place, 16 bytes a work, without an allocation of their own. What is due within the current
+//! bucket waits in a small heap, exact to the nanosecond.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -140,8 +140,8 @@ impl WorkTable {
     }
 }
 
-/// Works by the fingerprint of their id. Never walked, so its order does not matter; the fingerprint is
-/// a hash already, and the same in every run.
+/// Works by the fingerprint of their id. Never walked, so its order does not matter; the
+/// fingerprint is a hash already, and the same in every run.
 #[expect(
     clippy::disallowed_types,
     reason = "the hasher is fixed, and nothing walks the map"

@@ -2,7 +2,8 @@
 //!
 //! | judged | bound | source |
 //! |---|---|---|
-//! | quantiles | order statistics, over `count + beyond` | David and Nagaraja, Order Statistics, 7.1 |
+//! | quantiles | order statistics, over `count + beyond` | David and Nagaraja, Order Statistics,
+//! 7.1 |
 //! | ratios | Clopper-Pearson | Biometrika 26 (1934), 404-413 |
 //! | mean | normal law with the sample's standard error | central limit theorem |
 //! | max, counts, `achieved_rate` | exact | |

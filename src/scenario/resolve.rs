@@ -42,9 +42,9 @@ pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>
     }
 }
 
-/// The plan of a run that was, from the scenario of its directory: enough to judge and name the run. It
-/// was checked when the run began, and the files that it names need not be there any more, so they
-/// are not read; a plan without them cannot be run.
+/// The plan of a run that was, from the scenario of its directory: enough to judge and name the
+/// run. It was checked when the run began, and the files that it names need not be there any more,
+/// so they are not read; a plan without them cannot be run.
 pub fn recall(text: &str) -> Result<Plan, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(text, &[]);
     let root = file::tree(text, &[], &mut mistakes);

@@ -311,8 +311,9 @@ impl Client {
     }
 }
 
-/// A service may say the key again, in an error or a word that we would show and keep: it is covered
-/// before anybody reads the answer. An id or a URL with the key in it is of no use after that.
+/// A service may say the key again, in an error or a word that we would show and keep: it is
+/// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
+/// that.
 fn cover(key: &Secret, answer: &mut Answer) {
     key.cover(&mut answer.body);
     for value in answer.headers.values_mut() {

@@ -2,10 +2,14 @@
 //!
 //! | family | form | reset |
 //! |---|---|---|
-//! | IETF drafts -08 to -11 | `RateLimit: "name";r=50;t=30`, `RateLimit-Policy: "name";q=100;w=60` | seconds from now |
-//! | IETF draft -07 | `RateLimit: limit=100, remaining=50, reset=30`, `RateLimit-Policy: 100;w=60` | seconds from now |
-//! | IETF drafts -00 to -06 | `RateLimit-Limit: 100, 100;w=60`, `RateLimit-Remaining`, `RateLimit-Reset` | a number |
-//! | vendors | `X-RateLimit-*`, `X-Rate-Limit-*`, `X-RateLimit-*-Requests` | a number, a length, a date |
+//! | IETF drafts -08 to -11 | `RateLimit: "name";r=50;t=30`, `RateLimit-Policy: "name";q=100;w=60`
+//! | seconds from now |
+//! | IETF draft -07 | `RateLimit: limit=100, remaining=50, reset=30`, `RateLimit-Policy: 100;w=60`
+//! | seconds from now |
+//! | IETF drafts -00 to -06 | `RateLimit-Limit: 100, 100;w=60`, `RateLimit-Remaining`,
+//! `RateLimit-Reset` | a number |
+//! | vendors | `X-RateLimit-*`, `X-Rate-Limit-*`, `X-RateLimit-*-Requests` | a number, a length, a
+//! date |
 //!
 //! A field that is malformed is ignored as a whole; the lines of a field are joined first (RFC
 //! 9110, section 5.3). The first family of the table that yields anything is the answer's. A bare

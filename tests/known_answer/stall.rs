@@ -1,15 +1,15 @@
 //! The stall: what coordinated omission hides.
 //!
-//! R submits/s come evenly for D seconds; the service stalls for L seconds. An arrival that is due x
-//! seconds after the stall began waits until its end: L - x, for x in [0, L); all others wait for the
-//! accept delay a alone. So the latencies above the quantile q are those of the first (1 - q) D
+//! R submits/s come evenly for D seconds; the service stalls for L seconds. An arrival that is due
+//! x seconds after the stall began waits until its end: L - x, for x in [0, L); all others wait for
+//! the accept delay a alone. So the latencies above the quantile q are those of the first (1 - q) D
 //! seconds of the stall, and the quantile itself is a + L - (1 - q) D.
 //!
-//! With at most C submits on the wire, a queue has formed at the end of the stall, which leaves C at
-//! a time every a seconds, at the rate C/a, while R/s still come. The arrival x seconds after the
-//! stall began is number R x of the queue, so it is answered at L + a + R x a / C: it waits
-//! a + L - x (1 - R a / C), and the quantile is a + L - (1 - q) D (1 - R a / C).
-//! The staircase of the batches is exact below, in whole milliseconds.
+//! With at most C submits on the wire, a queue has formed at the end of the stall, which leaves C
+//! at a time every a seconds, at the rate C/a, while R/s still come. The arrival x seconds after
+//! the stall began is number R x of the queue, so it is answered at L + a + R x a / C: it waits a +
+//! L - x (1 - R a / C), and the quantile is a + L - (1 - q) D (1 - R a / C). The staircase of the
+//! batches is exact below, in whole milliseconds.
 
 use plimsoll::record::Metric;
 use plimsoll::record::ledger::Count;

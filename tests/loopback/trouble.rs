@@ -1,4 +1,5 @@
-//! Bad input and trouble, as a user meets them: an exit code, a sentence, and files that can be read.
+//! Bad input and trouble, as a user meets them: an exit code, a sentence, and files that can be
+//! read.
 
 use std::fs;
 use std::net::TcpListener;

@@ -105,9 +105,9 @@ fn submits_that_no_gate_holds_leave_the_pace_to_the_polls() {
     // The pace begins at 0.7 of what was measured and is dropped at twice of it: after 18.6 s.
     let waited = run.snapshot.histograms.get(Metric::PollWaitBudget).unwrap();
     assert!(waited.max() < 18_600_000, "{} us", waited.max());
-    // Of 20 works/s, each asked within 5 s, 18 are asked in the fifth second, give or take 4 by chance.
-    // So 10 to 15 polls/s leave after the gate, and a tenth of that more each second: 128 to 201 in the
-    // first nine seconds. Had the submits used up the pace, hardly any would.
+    // Of 20 works/s, each asked within 5 s, 18 are asked in the fifth second, give or take 4 by
+    // chance. So 10 to 15 polls/s leave after the gate, and a tenth of that more each second: 128
+    // to 201 in the first nine seconds. Had the submits used up the pace, hardly any would.
     assert_eq!(run.snapshot.counts.get(Count::GateClosures), 1);
     let (first, last) = (
         Tick::ZERO + Span::from_secs(35),

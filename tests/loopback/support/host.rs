@@ -1,5 +1,5 @@
-//! Host: whatever answers, over real sockets on 127.0.0.1, on a thread of its own. It shares no code
-//! with the built-in simulator.
+//! Host: whatever answers, over real sockets on 127.0.0.1, on a thread of its own. It shares no
+//! code with the built-in simulator.
 
 use std::cell::{Cell, RefCell};
 use std::io;
