@@ -53,6 +53,8 @@ pub(crate) struct Intake {
     chance: ChaCha8Rng,
     tokens: f64,
     refilled: f64,
+    /// How often each URL of a work was asked.
+    asked: BTreeMap<String, u64>,
     /// By id.
     pub(crate) works: BTreeMap<String, Taken>,
     /// Which submit got which id, whether it heard of it or not.
@@ -68,10 +70,27 @@ impl Intake {
             faults,
             chance: ChaCha8Rng::seed_from_u64(29),
             refilled: 0.0,
+            asked: BTreeMap::new(),
             works: BTreeMap::new(),
             ids: BTreeMap::new(),
             refusals: Vec::new(),
         }
+    }
+
+    /// What happens to a request is a function of its number, not of the order in which requests come:
+    /// a submit's is that of its arrival, a poll's that of its turn among those of its work.
+    fn choose_stream(&mut self, request: &Request) {
+        let stream = if request.method == "POST" {
+            request.seq()
+        } else {
+            let turn = self.asked.entry(request.target.clone()).or_default();
+            *turn += 1;
+            let digits = request.target.rsplit('_').next().unwrap();
+            let work: u64 = digits.parse().unwrap_or(0);
+            (1 << 40) + (work << 20) + *turn
+        };
+        self.chance.set_stream(stream);
+        self.chance.set_word_pos(0);
     }
 
     /// A number in `[0, 1)`.
@@ -107,10 +126,16 @@ impl Intake {
         if self.happens(self.faults.reset_before) {
             return Reply::Reset;
         }
-        let last = self.ids.values().next_back().cloned();
-        let id = match last.filter(|_| self.happens(self.faults.repeats)) {
-            Some(id) => id,
-            None => self.take(request.at),
+        let repeats = self.happens(self.faults.repeats);
+        // Of a lost work two askers would be told different things.
+        let last = self
+            .ids
+            .values()
+            .next_back()
+            .filter(|id| !self.works[*id].lost);
+        let id = match last.filter(|_| repeats) {
+            Some(id) => id.clone(),
+            None => self.take(request.at, seq),
         };
         let known = self.ids.insert(seq, id.clone());
         assert!(known.is_none(), "submit {seq} came twice");
@@ -127,8 +152,8 @@ impl Intake {
         reply
     }
 
-    fn take(&mut self, now: f64) -> String {
-        let id = format!("work_{:04}", self.works.len());
+    fn take(&mut self, now: f64, seq: u64) -> String {
+        let id = format!("work_{seq:04}");
         let ending = match self.draw() {
             chance if chance < self.faults.endless => None,
             chance if chance < self.faults.endless + self.faults.fails => Some("failed"),
@@ -201,6 +226,7 @@ impl Service for Intake {
         if self.is_over_limit(request.at) {
             return answer(429, &[("Retry-After", "1")], "slow down");
         }
+        self.choose_stream(request);
         if self.happens(self.faults.error) {
             return answer(500, &[], "oops");
         }
