@@ -279,19 +279,9 @@ impl Engine {
         on_the_wire == 0 && (idle || now >= self.drain_end)
     }
 
-    /// Whether the load stages are over at `now`.
-    pub fn is_draining(&self, now: Tick) -> bool {
-        now >= self.load_end
-    }
-
     /// When the load ends: by its stages, or where it was stopped.
     pub fn load_end(&self) -> Tick {
         self.load_end
-    }
-
-    /// When the drain ends at the latest.
-    pub fn drain_end(&self) -> Tick {
-        self.drain_end
     }
 
     /// The id of a work and the poll URL that the service gave, if it gave one.

@@ -272,10 +272,13 @@ impl Report {
             .map(|promise| slo::judge(promise, &snapshot, &facts))
             .collect();
         let worst = slo.iter().map(|judged| judged.decision).max();
+        // A run that could not go on proves nothing good, however little it saw.
+        let broke_off = matches!(facts.ended_by, EndedBy::Abort | EndedBy::Error);
         let verdict = match worst {
             _ if !reasons.is_empty() => Verdict::Invalid,
             Some(Decision::Fail) => Verdict::Fail,
             Some(Decision::Undecided) => Verdict::Undecided,
+            Some(Decision::Pass) | None if broke_off => Verdict::Undecided,
             Some(Decision::Pass) | None => Verdict::Pass,
         };
         Self {
@@ -367,7 +370,7 @@ mod tests {
             130,
         );
         check(&[], &[], EndedBy::Interrupt, Verdict::Pass, 130);
-        check(&[], &[], EndedBy::Abort, Verdict::Pass, 2);
+        check(&[], &[], EndedBy::Abort, Verdict::Undecided, 2);
         check(
             &[],
             &[Code::JournalLost],

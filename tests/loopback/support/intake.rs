@@ -77,8 +77,8 @@ impl Intake {
         }
     }
 
-    /// What happens to a request is a function of its number, not of the order in which requests come:
-    /// a submit's is that of its arrival, a poll's that of its turn among those of its work.
+    /// What happens to a request is a function of its number, not of the order in which requests
+    /// come: a submit's is that of its arrival, a poll's that of its turn among those of its work.
     fn choose_stream(&mut self, request: &Request) {
         let stream = if request.method == "POST" {
             request.seq()
