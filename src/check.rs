@@ -419,7 +419,7 @@ mod tests {
         check(
             sim("[[slo]]\nthat = 'work_failure_ratio < 0.1%'"),
             "proof",
-            "needs 3000 works",
+            "needs 2995 works",
         );
         check(real("[poll]\ninterval = '500ms'"), "polls", "once a second");
         check(real("[poll]\npolicy = 'hinted'"), "polls", "biased");

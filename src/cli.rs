@@ -63,6 +63,9 @@ pub enum Command {
     Man,
 }
 
+/// The largest integer of TOML, in which a seed is written down.
+const MOST_SEED: u64 = i64::MAX.unsigned_abs();
+
 /// A scenario, and what is changed in it.
 #[derive(Args, Clone, Debug)]
 pub struct ScenarioArgs {
@@ -72,7 +75,7 @@ pub struct ScenarioArgs {
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The seed of every random choice
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub seed: Option<u64>,
 }
 
@@ -129,7 +132,7 @@ pub struct Sim {
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The seed of every random choice
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub seed: Option<u64>,
     /// Where to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]

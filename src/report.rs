@@ -93,8 +93,11 @@ impl Facts {
         self.rate(snapshot.sent_in_load)
     }
 
+    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or makes
+    /// the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
-        (self.load > Span::ZERO).then(|| float(events) / self.load.seconds())
+        let load = (self.load.seconds() * 1e6).round() / 1e6;
+        (load > 0.0).then(|| float(events) / load)
     }
 }
 
@@ -379,6 +382,22 @@ mod tests {
             2,
         );
         check(&[], &[Code::ShardDied], EndedBy::Error, Verdict::Invalid, 3);
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_load_in_the_files() {
+        let check = |nanos: u64, rate: Option<f64>| {
+            let facts = Facts {
+                load: Span(nanos),
+                ..facts()
+            };
+            assert_eq!(facts.rate(114), rate, "{nanos} ns");
+        };
+        // An interrupt stops the load within a microsecond, of which the files know nothing.
+        check(1_895_199_450, Some(114.0 / 1.895_199));
+        check(1_895_199_550, Some(114.0 / 1.895_2));
+        check(1, None);
+        check(0, None);
     }
 
     #[test]

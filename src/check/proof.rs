@@ -37,7 +37,7 @@ pub(super) fn samples(plan: &Plan, lines: &mut Lines) {
         "proof",
         format!(
             "no failure among them would prove a ratio below {:.2} %",
-            300.0 / n
+            100.0 * expect::provable_ratio(n)
         ),
     );
     let limits = plan.validity;
@@ -62,8 +62,10 @@ pub(super) fn promises(plan: &Plan, lines: &mut Lines) {
         let upper = matches!(slo.relation, Relation::Less | Relation::LessEqual);
         let needed = match slo.statistic {
             Some(Statistic::Quantile(quantile)) if upper => expect::samples_for_bound(quantile),
-            // Zero failures prove a ratio below 3 / n.
-            None if upper && slo.subject.ends_with("_ratio") => (3.0 / slo.bound).ceil(),
+            // Zero failures prove a ratio below the p of which (1 - p)^n = 5 %.
+            None if upper && slo.subject.ends_with("_ratio") => {
+                expect::samples_for_bound(1.0 - slo.bound)
+            }
             _ => continue,
         };
         if n < needed {

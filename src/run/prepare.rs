@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use super::Mistake;
@@ -31,11 +32,12 @@ pub struct Scenario {
 /// Reads a scenario file. Every mistake in it is in the answer at once.
 pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Scenario, Mistake> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Mistake(format!(
             "cannot read the scenario {shown}: {error}\nhint: `scenarios/` has some that are ready to run"
         ))
     })?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let read_file = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     let draw = |mistakes: Vec<_>| {
@@ -56,6 +58,16 @@ pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Sce
         plan: Arc::new(plan),
         resolved,
     })
+}
+
+fn not_utf8(path: &Path, error: &FromUtf8Error) -> Mistake {
+    let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = sound.split(|byte| *byte == b'\n').count();
+    Mistake(format!(
+        "{}:{line}: found bytes that are not UTF-8, expected TOML\n\
+         hint: save it as UTF-8; an accent of an older encoding looks like this",
+        path.display()
+    ))
 }
 
 /// `reports/<name>-<UTC time>`.

@@ -54,6 +54,14 @@ fn five_mistakes_are_shown_at_once() {
 }
 
 #[test]
+fn a_scenario_in_another_encoding_is_told_with_its_line() {
+    let folder = Folder::new("");
+    fs::write(folder.path("scenario.toml"), b"name = \"x\"\n# caf\xe9\n").unwrap();
+    let said = said(&mut folder.run());
+    said.check(2, &["scenario.toml:2:", "not UTF-8", "hint:"]);
+}
+
+#[test]
 fn an_unreachable_target_is_told_before_any_load() {
     let url = closed();
     let folder = Folder::new(&scenario(&url, ""));
