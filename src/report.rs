@@ -93,8 +93,8 @@ impl Facts {
         self.rate(snapshot.sent_in_load)
     }
 
-    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or makes
-    /// the report from the files again, finds the same rate.
+    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
+    /// makes the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
         let load = (self.load.seconds() * 1e6).round() / 1e6;
         (load > 0.0).then(|| float(events) / load)
