@@ -132,7 +132,7 @@ pub struct Sim {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
+    #[arg(long, value_name = "IP:PORT", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
     pub listen: SocketAddr,
     /// Write what really happened to this file at the end
     #[arg(long, value_name = "FILE")]
