@@ -135,7 +135,7 @@ pub struct Sim {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub seed: Option<u64>,
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
+    #[arg(long, value_name = "IP:PORT", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
     pub listen: SocketAddr,
     /// Write what really happened to this file at the end
     #[arg(long, value_name = "FILE")]

@@ -45,6 +45,7 @@ fn one_signal_drains(signal: Signal) {
     let mut running = Running::start(folder.run().stdout(Stdio::null()));
     running.wait_for(FIRST_SECOND);
     running.signal(signal);
+    running.wait_for("interrupted: no more submits");
     assert_eq!(running.code(), Some(130));
     let (service, _) = host.stop();
     let run = Run::read(&folder.out());

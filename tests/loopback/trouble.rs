@@ -73,11 +73,12 @@ fn an_unreachable_target_is_told_before_any_load() {
 #[test]
 fn a_refused_first_submit_ends_the_run() {
     let check = |status: u16, texts: &[&str]| {
-        let host = Host::start(move |_: &Request| answer(status, &[], "because"));
+        let host = Host::start(move |_: &Request| answer(status, &[], "\"because\""));
         let folder = Folder::new(&scenario(&host.url(), ""));
         let (said, run) = run_in(&folder);
         said.check(2, texts);
-        said.check(2, &["it said: because", "hint:"]);
+        said.check(2, &["it said: \"because\"", "hint:"]);
+        assert_eq!(said.stdout, "", "a summary of nothing");
         assert!(!said.stderr.contains(KEY));
         assert_eq!(run.summary["ended_by"], "abort");
         run.check_rows();
@@ -94,8 +95,8 @@ fn a_refused_first_submit_ends_the_run() {
 #[test]
 fn a_key_that_is_not_there_is_named() {
     let folder = Folder::new(&scenario(&closed(), ""));
-    let said = said(folder.run().env_remove(KEY_NAME));
-    said.check(
+    let ran = said(folder.run().env_remove(KEY_NAME));
+    ran.check(
         2,
         &[
             &format!("env:{KEY_NAME}"),
@@ -103,6 +104,11 @@ fn a_key_that_is_not_there_is_named() {
             &format!("export {KEY_NAME}"),
         ],
     );
+    // A check needs no key, and says that a run would.
+    let checked = said(&mut folder.command(&["check", "scenario.toml"]));
+    checked.check(0, &[]);
+    let warning = format!("warning: no key at target.api_key = \"env:{KEY_NAME}\"");
+    assert!(checked.stdout.contains(&warning), "{}", checked.stdout);
 }
 
 /// A service with a certificate of an authority that nobody knows, and that authority as PEM.
