@@ -21,7 +21,7 @@ mod fixture;
 use crate::record::Metric;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
-use crate::scenario::{Base, Plan, Slo, ValidityLimits};
+use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
 use quantiles::Sample;
@@ -50,6 +50,11 @@ pub struct Facts {
     pub target: String,
     /// Certificates were not checked.
     pub insecure: bool,
+    /// Which client carried the requests.
+    pub client: Lane,
+    /// What the generator's threads spent on a processor, in whole microseconds; none of a run that
+    /// was killed.
+    pub cpu: Option<Span>,
     /// Which family of rate-limit headers the service sent.
     pub rate_limit_family: Option<String>,
     /// The run directory, as it may be shown.
@@ -77,6 +82,8 @@ impl Facts {
                 Base::Url(url) => url.clone(),
             },
             insecure: plan.http.insecure,
+            client: plan.http.lane,
+            cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),
             notes: Vec::new(),
@@ -93,12 +100,39 @@ impl Facts {
         self.rate(snapshot.sent_in_load)
     }
 
+    /// What the generator itself cost; none where that is not known.
+    pub fn cost(&self, snapshot: &Snapshot) -> Option<Cost> {
+        let counts = &snapshot.counts;
+        let requests = [Count::Submits, Count::Polls, Count::Rechecks]
+            .iter()
+            .fold(0_u64, |sum, count| sum.saturating_add(counts.get(*count)));
+        let cpu = self.cpu?;
+        // Of a duration as `summary.json` has it, so that its reader finds the same share.
+        let lasted = Span(self.duration.micros().saturating_mul(1_000));
+        Some(Cost {
+            cpu,
+            per_request_s: (requests > 0).then(|| cpu.seconds() / float(requests)),
+            core_share: (lasted > Span::ZERO).then(|| cpu.seconds() / lasted.seconds()),
+        })
+    }
+
     /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
     /// makes the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
         let load = (self.load.seconds() * 1e6).round() / 1e6;
         (load > 0.0).then(|| float(events) / load)
     }
+}
+
+/// What the generator itself cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Time of its threads on a processor, those apart that write files and draw the screen.
+    pub cpu: Span,
+    /// The same for each request (submits, polls and rechecks), in seconds; none without one.
+    pub per_request_s: Option<f64>,
+    /// The same as a share of one core over the whole run; above 1 where there are several threads.
+    pub core_share: Option<f64>,
 }
 
 /// Why a run ended.

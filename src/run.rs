@@ -166,6 +166,7 @@ fn judge(
             snapshot.stuck = finished.stuck;
             facts.load = Span(finished.load_end.0);
             facts.duration = Span(finished.end.0);
+            facts.cpu = Some(Span(finished.health.cpu.micros() * 1_000));
             let (family, policy) = finished.announced;
             facts.rate_limit_family = family.map(|family| family.word().to_owned());
             facts

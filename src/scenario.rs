@@ -275,6 +275,30 @@ pub struct Http {
     pub proxy_from_environment: bool,
     /// The most of a response body that is read; a longer one is a fault of kind `body`.
     pub max_body: u64,
+    /// Which client carries them.
+    pub lane: Lane,
+}
+
+/// Which client carries requests. Both mean the same by their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// hyper's connections: HTTP/1.1 without a proxy, at the lowest cost.
+    Hyper,
+    /// reqwest: everything.
+    Reqwest,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 2] = [Self::Hyper, Self::Reqwest];
+
+    /// The word in a scenario and in a report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hyper => "hyper",
+            Self::Reqwest => "reqwest",
+        }
+    }
 }
 
 /// Which version of HTTP.
@@ -446,6 +470,7 @@ mod auxot;
 pub mod corpus;
 mod cursor;
 pub mod file;
+mod http;
 pub mod keys;
 pub mod kind;
 pub mod law;

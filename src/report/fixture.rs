@@ -6,7 +6,7 @@ use crate::record::ledger::{Count, Gauges};
 use crate::record::row::{Settled, WorkRow};
 use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
-use crate::scenario::{Judge, Relation, Slo, Statistic, ValidityLimits};
+use crate::scenario::{Judge, Lane, Relation, Slo, Statistic, ValidityLimits};
 use crate::time::{Span, Tick};
 use crate::work::{Fault, Outcome, ServiceTime, Source, WorkId};
 
@@ -29,6 +29,8 @@ pub(super) fn facts() -> Facts {
         ended_by: EndedBy::Plan,
         target: "the built-in simulator".to_owned(),
         insecure: false,
+        client: Lane::Hyper,
+        cpu: Some(Span(250_123_000)),
         rate_limit_family: None,
         run_dir: "reports/fixture".to_owned(),
         notes: Vec::new(),

@@ -9,6 +9,7 @@ use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
 use super::{Code, EndedBy, Facts, Reason, Report};
 use crate::record::CATALOGUE;
 use crate::record::ledger::{Count, Group};
+use crate::scenario::Lane;
 use crate::time::Span;
 
 /// The version of the shape.
@@ -32,6 +33,7 @@ struct Summary<'a> {
     started_at: String,
     target: &'a str,
     insecure: bool,
+    client: &'static str,
     load_planned_s: f64,
     load_s: f64,
     duration_s: f64,
@@ -43,6 +45,7 @@ struct Summary<'a> {
     ledger: Object<u64>,
     ratios: Object<Option<f64>>,
     requests: Object<Number>,
+    cost: Option<Cost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_family: Option<&'a str>,
     metrics: Object<Figures>,
@@ -50,6 +53,23 @@ struct Summary<'a> {
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Cost {
+    cpu_s: f64,
+    cpu_per_request_s: Option<f64>,
+    core_share: Option<f64>,
+}
+
+impl From<super::Cost> for Cost {
+    fn from(from: super::Cost) -> Self {
+        Self {
+            cpu_s: micro(from.cpu.seconds()),
+            cpu_per_request_s: from.per_request_s.map(nano),
+            core_share: from.core_share.map(nano),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -171,6 +191,7 @@ fn shape(report: &Report) -> Summary<'_> {
         started_at: wall(facts.started_at),
         target: &facts.target,
         insecure: facts.insecure,
+        client: facts.client.word(),
         load_planned_s: micro(facts.load_planned.seconds()),
         load_s: micro(facts.load.seconds()),
         duration_s: micro(facts.duration.seconds()),
@@ -189,6 +210,7 @@ fn shape(report: &Report) -> Summary<'_> {
         ledger: ledger(report),
         ratios: Object(ratios(report)),
         requests: requests(report),
+        cost: facts.cost(snapshot).map(Cost::from),
         rate_limit_family: facts.rate_limit_family.as_deref(),
         metrics: Object(
             CATALOGUE
@@ -275,10 +297,11 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
         return None;
     }
     let text = |key: &str| summary[key].as_str().map(str::to_owned);
-    let span = |key: &str| {
-        let micros = whole((summary[key].as_f64()?.max(0.0) * 1e6).round());
+    let span_of = |value: &Value| {
+        let micros = whole((value.as_f64()?.max(0.0) * 1e6).round());
         Some(Span(micros.checked_mul(1_000)?))
     };
+    let span = |key: &str| span_of(&summary[key]);
     let word = text("ended_by")?;
     let started: jiff::Timestamp = text("started_at")?.parse().ok()?;
     let facts = Facts {
@@ -289,6 +312,11 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
         load: span("load_s")?,
         duration: span("duration_s")?,
         ended_by: EndedBy::ALL.into_iter().find(|why| why.word() == word)?,
+        client: Lane::ALL
+            .into_iter()
+            .find(|lane| summary["client"] == lane.word())
+            .unwrap_or(facts.client),
+        cpu: span_of(&summary["cost"]["cpu_s"]),
         rate_limit_family: text("rate_limit_family"),
         notes: summary["notes"]
             .as_array()?
@@ -380,6 +408,8 @@ mod tests {
             "rate_limited_submits,rate_limited_polls,not_visible,skipped_slots",
         );
         check("/requests", "rechecks,new_connections,polls_per_work");
+        check("", "client");
+        check("/cost", "cpu_s,cpu_per_request_s,core_share");
         for metric in &CATALOGUE {
             let place = format!("/metrics/{}", metric.name);
             check(&place, "count,beyond,mean,min,p50,p90,p95,p99,p999,max");

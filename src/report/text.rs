@@ -446,7 +446,7 @@ fn costs(report: &Report) -> Vec<String> {
         let [p99] = sample.quantiles([0.99]);
         value(p99, &sample)
     };
-    vec![
+    let mut lines = vec![
         format!(
             "{}{per_work}; {} skipped; {} opened",
             number::counted(counts.get(Count::Polls), "poll"),
@@ -463,7 +463,25 @@ fn costs(report: &Report) -> Vec<String> {
             p99(Metric::GeneratorLag),
             number::time(report.limits.schedule_lag_p99.seconds()),
         ),
-    ]
+    ];
+    lines.extend(own_cost(report));
+    lines
+}
+
+/// What the generator itself took of the machine.
+fn own_cost(report: &Report) -> Option<String> {
+    let cost = report.facts.cost(&report.snapshot)?;
+    let each = cost.per_request_s.map_or_else(String::new, |seconds| {
+        format!(", {} a request", number::time(seconds))
+    });
+    let share = cost.core_share.map_or_else(String::new, |share| {
+        format!(", {} of a core", number::percent(share))
+    });
+    Some(format!(
+        "the generator took {} of CPU{each}{share} ({})",
+        number::time(cost.cpu.seconds()),
+        report.facts.client.word(),
+    ))
 }
 
 #[cfg(test)]

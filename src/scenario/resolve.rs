@@ -1,15 +1,12 @@
 //! A checked tree made into a [`Plan`]: what the catalogue cannot say by itself is checked here.
 
-use std::sync::Arc;
-
 use super::cursor::Cursor;
 use super::mistake::{Mistake, Mistakes};
 use super::tree::{self, Node};
 use super::{
-    Base, Http, HttpVersion, Judge, Limits, Plan, RateScope, ReportPlan, SimPlan, Slo, Target,
-    ValidityLimits, Window,
+    Base, Judge, Limits, Plan, RateScope, ReportPlan, SimPlan, Slo, Target, ValidityLimits, Window,
 };
-use super::{file, profile, requests, stages};
+use super::{file, http, profile, requests, stages};
 
 /// Gives the bytes of a file whose name stands in a scenario, relative to the scenario's folder, or
 /// says why it cannot be read.
@@ -67,7 +64,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
         name: top.text("name").to_owned(),
         seed,
         target: target(&top.at("target")),
-        http: http(&top.at("http"), read, mistakes),
+        http: http::http(&top.at("http"), read, mistakes),
         simulator: simulator(&top.at("simulator")),
         load,
         submit,
@@ -116,40 +113,6 @@ fn target(at: &Cursor<'_>) -> Target {
             .collect(),
         max_rate: at.rate("max_rate"),
     }
-}
-
-fn http(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Http {
-    let ca = at.maybe("ca").and_then(|file| {
-        let name = file.own_text().unwrap_or("");
-        match read(name) {
-            Ok(bytes) if contains(&bytes, b"-----BEGIN CERTIFICATE-----") => Some(Arc::from(bytes)),
-            wrong => {
-                let why = wrong
-                    .err()
-                    .unwrap_or_else(|| "no certificate in it".to_owned());
-                let found = format!("\"{name}\": {why}");
-                mistakes.add(file.path(), file.place(), found, "a PEM file", None);
-                None
-            }
-        }
-    });
-    Http {
-        version: match at.text("version") {
-            "2" => HttpVersion::Http2,
-            "auto" => HttpVersion::Auto,
-            _ => HttpVersion::Http1,
-        },
-        connect_timeout: at.span("connect_timeout"),
-        keep_alive: at.span("keep_alive"),
-        ca,
-        insecure: at.truth("insecure"),
-        proxy_from_environment: at.text("proxy") == "environment",
-        max_body: at.size("max_body"),
-    }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn simulator(at: &Cursor<'_>) -> SimPlan {
@@ -436,6 +399,11 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
         ),
         ("[limits]\nlearn = false", "limits", "limit nothing"),
         ("[http]\nca = 'log.csv'", "http.ca", "no certificate in it"),
+        (
+            "[http]\nlane = 'hyper'\nversion = 'auto'",
+            "http.lane",
+            "without a proxy",
+        ),
     ];
 
     #[test]

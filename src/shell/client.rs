@@ -1,22 +1,37 @@
-//! The HTTP client: the only user of reqwest. A request goes in, what it means comes out.
+//! The HTTP client: a request goes in, what came of it goes out.
+//!
+//! ```text
+//!              ┌─ fast:    hyper's connections, HTTP/1.1 over TCP or TLS ─┐
+//!  Client ─────┤                                                          ├─► Answer | NoAnswer
+//!              └─ general: reqwest, for proxies, HTTP/2 and ALPN ─────────┘
+//! ```
+//!
+//! Both lanes mean the same by their answers; `tests/lanes.rs` holds them to it. Why there are two
+//! stands in `docs/decisions/009-fast-lane.md`.
 
-use std::error::Error as _;
-use std::future::Future;
-use std::pin::Pin;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response};
-use tower_layer::Layer;
-use tower_service::Service;
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::RunClock;
 use super::secret::Secret;
-use crate::scenario::{HttpVersion, Plan};
-use crate::time::Span;
+use crate::scenario::{Lane, Plan};
+use crate::time::{Span, Tick};
 use crate::wire::Headers;
 use crate::work::Fault;
+
+pub use general::reach;
+
+mod exchange;
+mod fast;
+mod general;
+mod origin;
+mod stream;
+mod tls;
+mod waits;
 
 /// The name that we go by.
 pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
@@ -38,158 +53,43 @@ impl ConnectionCounts {
     pub fn out_of_descriptors(&self) -> bool {
         self.out_of_descriptors.load(Ordering::Relaxed)
     }
-}
 
-/// What is done with a connection once it stands.
-#[derive(Clone, Debug)]
-enum Use {
-    /// It is counted, and carries requests.
-    Count(Arc<ConnectionCounts>),
-    /// It is closed again: it was only to be seen whether it can be had.
-    Close,
-}
+    fn count_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
 
-/// The layer at the seam that reqwest leaves open.
-#[derive(Clone, Debug)]
-struct AtConnect(Use);
-
-impl<S> Layer<S> for AtConnect {
-    type Service = Connecting<S>;
-
-    fn layer(&self, inner: S) -> Connecting<S> {
-        Connecting {
-            inner,
-            then: self.0.clone(),
+    /// Notes it if EMFILE or ENFILE is among the causes.
+    fn note_failed(&self, error: &(dyn Error + 'static)) {
+        let none_left = causes(error).any(|cause| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::raw_os_error)
+                .is_some_and(|code| {
+                    code == rustix::io::Errno::MFILE.raw_os_error()
+                        || code == rustix::io::Errno::NFILE.raw_os_error()
+                })
+        });
+        if none_left {
+            self.out_of_descriptors.store(true, Ordering::Relaxed);
         }
     }
-}
-
-#[derive(Clone, Debug)]
-struct Connecting<S> {
-    inner: S,
-    then: Use,
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Says that a connection could be had, where nothing was to be sent on it.
-#[derive(Debug)]
-struct Reachable;
-
-impl std::fmt::Display for Reachable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection stands")
-    }
-}
-
-impl std::error::Error for Reachable {}
-
-impl<S, R> Service<R> for Connecting<S>
-where
-    S: Service<R, Error = BoxError>,
-    S::Future: Send + 'static,
-    S::Response: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let then = self.then.clone();
-        Box::pin(async move {
-            match (connecting.await, then) {
-                (Ok(connection), Use::Count(counts)) => {
-                    counts.opened.fetch_add(1, Ordering::Relaxed);
-                    Ok(connection)
-                }
-                (Ok(_), Use::Close) => Err(Box::new(Reachable) as BoxError),
-                (Err(error), Use::Count(counts)) => {
-                    if is_out_of_descriptors(&*error) {
-                        counts.out_of_descriptors.store(true, Ordering::Relaxed);
-                    }
-                    Err(error)
-                }
-                (Err(error), Use::Close) => Err(error),
-            }
-        })
-    }
-}
-
-/// Walks the causes of an error for EMFILE or ENFILE.
-fn is_out_of_descriptors(error: &(dyn std::error::Error + 'static)) -> bool {
-    causes(error).any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::raw_os_error)
-            .is_some_and(|code| {
-                code == rustix::io::Errno::MFILE.raw_os_error()
-                    || code == rustix::io::Errno::NFILE.raw_os_error()
-            })
-    })
-}
-
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Why a client could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadClient(pub String);
 
-fn builder(plan: &Plan, base_url: &str, then: Use) -> Result<reqwest::ClientBuilder, BadClient> {
-    // The process-wide provider; a second call finds it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = &plan.http;
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(http.connect_timeout.duration())
-        .pool_idle_timeout(http.keep_alive.duration())
-        .tcp_nodelay(true)
-        .connector_layer(AtConnect(then));
-    builder = match http.version {
-        HttpVersion::Http1 => builder.http1_only(),
-        HttpVersion::Http2 => builder.http2_prior_knowledge(),
-        HttpVersion::Auto => builder,
-    };
-    if !http.proxy_from_environment {
-        builder = builder.no_proxy();
-    }
-    let ca = http
-        .ca
-        .as_deref()
-        .map(reqwest::Certificate::from_pem_bundle);
-    let ca = ca
-        .transpose()
-        .map_err(|error| BadClient(format!("http.ca: {error}")))?;
-    Ok(if http.insecure {
-        builder.tls_danger_accept_invalid_certs(true)
-    } else if base_url.starts_with("http://") && plan.target.trusted_origins.is_empty() {
-        // No TLS is spoken, so a machine without any certificates will do.
-        builder.tls_certs_only(ca.unwrap_or_default())
-    } else {
-        builder.tls_certs_merge(ca.unwrap_or_default())
-    })
-}
-
 /// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// When its last byte was read.
+    pub at: Tick,
     /// HTTP status.
     pub status: u16,
     /// The fields of its header.
-    pub headers: HeaderMap,
+    pub headers: &'a HeaderMap,
     /// The whole body.
-    pub body: Vec<u8>,
+    pub body: &'a [u8],
 }
 
 impl Headers for HeaderMap {
@@ -212,31 +112,42 @@ pub struct NoAnswer {
     pub detail: String,
 }
 
-/// One shard's client.
+impl NoAnswer {
+    fn body_too_long(status: u16, max_body: u64) -> Self {
+        Self {
+            fault: Fault::Body,
+            status: Some(status),
+            maybe_written: true,
+            detail: format!("the body is longer than http.max_body = {max_body} bytes"),
+        }
+    }
+}
+
+/// What one submit adds to the plan.
 #[derive(Clone, Debug)]
-pub struct Client {
-    pool: reqwest::Client,
+pub struct Submission {
+    /// Where to.
+    pub url: String,
+    /// Headers beside those of the plan.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What all requests of a plan have in common.
+#[derive(Clone, Debug)]
+struct Common {
     method: Method,
+    /// The key, and what the plan adds.
     submit_headers: HeaderMap,
     poll_headers: HeaderMap,
     submit_timeout: Span,
     poll_timeout: Span,
     max_body: u64,
-    key: Option<Secret>,
 }
 
-impl Client {
-    /// A client for a plan, which gives the key to every URL that it is asked to visit: the caller
-    /// asks for none but those that `wire` allows.
-    pub fn new(
-        plan: &Plan,
-        base_url: &str,
-        key: Option<&Secret>,
-        counts: Arc<ConnectionCounts>,
-    ) -> Result<Self, BadClient> {
-        let client = builder(plan, base_url, Use::Count(counts))?
-            .build()
-            .map_err(|error| BadClient(in_words(&error)))?;
+impl Common {
+    fn of(plan: &Plan, key: Option<&Secret>) -> Result<Self, BadClient> {
         let mut shared = HeaderMap::new();
         if let Some(key) = key {
             let value = plan.api.key_form.replace("{key}", key.expose());
@@ -249,7 +160,6 @@ impl Client {
             poll_headers.insert(header_name(name)?, header_value(name, value)?);
         }
         Ok(Self {
-            pool: client,
             method: Method::from_bytes(plan.api.submit.method.as_bytes())
                 .map_err(|error| BadClient(format!("api.submit.method: {error}")))?,
             submit_headers: shared,
@@ -257,97 +167,8 @@ impl Client {
             submit_timeout: plan.submit.timeout,
             poll_timeout: plan.poll.timeout,
             max_body: plan.http.max_body,
-            key: key.cloned(),
         })
     }
-
-    /// Sends a submit, and reads the whole answer.
-    pub async fn submit(
-        &self,
-        url: String,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        body: Vec<u8>,
-    ) -> Result<Answer, NoAnswer> {
-        let mut all = self.submit_headers.clone();
-        for (name, value) in headers {
-            all.insert(name, value);
-        }
-        let request = self
-            .pool
-            .request(self.method.clone(), url)
-            .headers(all)
-            .timeout(self.submit_timeout.duration())
-            .body(body);
-        self.send(request).await
-    }
-
-    /// Sends a poll, and reads the whole answer.
-    pub async fn poll(&self, url: String) -> Result<Answer, NoAnswer> {
-        let request = self
-            .pool
-            .get(url)
-            .headers(self.poll_headers.clone())
-            .timeout(self.poll_timeout.duration());
-        self.send(request).await
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| no_answer(&error, None))?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let body = read_body(response, status, self.max_body).await?;
-        let mut answer = Answer {
-            status,
-            headers,
-            body,
-        };
-        if let Some(key) = &self.key {
-            cover(key, &mut answer);
-        }
-        Ok(answer)
-    }
-}
-
-/// A service may say the key again, in an error or a word that we would show and keep: it is
-/// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
-/// that.
-fn cover(key: &Secret, answer: &mut Answer) {
-    key.cover(&mut answer.body);
-    for value in answer.headers.values_mut() {
-        let mut bytes = value.as_bytes().to_vec();
-        if key.cover(&mut bytes)
-            && let Ok(covered) = HeaderValue::from_bytes(&bytes)
-        {
-            *value = covered;
-        }
-    }
-}
-
-async fn read_body(
-    mut response: Response,
-    status: u16,
-    max_body: u64,
-) -> Result<Vec<u8>, NoAnswer> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| no_answer(&error, Some(status)))?
-    {
-        if body.len() as u64 + chunk.len() as u64 > max_body {
-            return Err(NoAnswer {
-                fault: Fault::Body,
-                status: Some(status),
-                maybe_written: true,
-                detail: format!("the body is longer than http.max_body = {max_body} bytes"),
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn header_name(name: &str) -> Result<HeaderName, BadClient> {
@@ -364,56 +185,140 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, BadClient> {
     })
 }
 
-/// What kind of fault an error of the client is.
-fn no_answer(error: &reqwest::Error, status: Option<u16>) -> NoAnswer {
-    let (fault, maybe_written) = if error.is_connect() {
-        (Fault::Connect, false)
-    } else if error.is_timeout() {
-        (Fault::Timeout, true)
-    } else if error.is_builder() {
-        // A URL that cannot be asked: it came from the service.
-        (Fault::Body, false)
-    } else if status.is_some() && error.is_decode() {
-        (Fault::Body, true)
-    } else {
-        (Fault::Reset, true)
-    };
-    NoAnswer {
-        fault,
-        status,
-        maybe_written,
-        detail: in_words(error),
+/// A client that is ready to be started on the thread that uses it.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    lane: Kind<fast::FastPlan, general::General>,
+    key: Option<Secret>,
+}
+
+/// One of the two lanes.
+#[derive(Clone, Debug)]
+enum Kind<F, G> {
+    Fast(F),
+    General(G),
+}
+
+impl ClientPlan {
+    /// A client for a plan, which gives the key to every URL that it is asked to visit: the caller
+    /// asks for none but those that `wire` allows.
+    pub fn new(
+        plan: &Plan,
+        base_url: &str,
+        key: Option<&Secret>,
+        counts: Arc<ConnectionCounts>,
+    ) -> Result<Self, BadClient> {
+        let common = Common::of(plan, key)?;
+        let lane = match plan.http.lane {
+            Lane::Hyper => Kind::Fast(fast::FastPlan::new(plan, base_url, common, counts)?),
+            Lane::Reqwest => Kind::General(general::General::new(plan, base_url, common, counts)?),
+        };
+        Ok(Self {
+            lane,
+            key: key.cloned(),
+        })
+    }
+
+    /// Must be called inside a `LocalSet`.
+    pub fn start(self, clock: RunClock) -> Client {
+        let lane = match self.lane {
+            Kind::Fast(plan) => Kind::Fast(fast::Fast::start(plan, clock)),
+            Kind::General(lane) => Kind::General(lane),
+        };
+        Client {
+            lane,
+            clock,
+            key: self.key,
+        }
     }
 }
 
-/// An error and its causes in one line. reqwest's own line names the URL, which may hold what it
-/// should not: only the causes are used.
-fn in_words(error: &reqwest::Error) -> String {
+/// One shard's client.
+#[derive(Debug)]
+pub struct Client {
+    lane: Kind<fast::Fast, general::General>,
+    clock: RunClock,
+    key: Option<Secret>,
+}
+
+impl Client {
+    /// Sends a submit, reads the whole answer, and says what `read` makes of it. Its timeout counts
+    /// from `sent`.
+    pub async fn submit<T>(
+        &self,
+        submission: Submission,
+        sent: Tick,
+        read: impl FnOnce(Answer<'_>) -> T,
+    ) -> Result<T, NoAnswer> {
+        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
+        match &self.lane {
+            Kind::Fast(lane) => lane.submit(submission, sent, read).await,
+            Kind::General(lane) => lane.submit(submission, self.clock, read).await,
+        }
+    }
+
+    /// The same for a poll.
+    pub async fn poll<T>(
+        &self,
+        url: &str,
+        sent: Tick,
+        read: impl FnOnce(Answer<'_>) -> T,
+    ) -> Result<T, NoAnswer> {
+        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
+        match &self.lane {
+            Kind::Fast(lane) => lane.poll(url, sent, read).await,
+            Kind::General(lane) => lane.poll(url, self.clock, read).await,
+        }
+    }
+}
+
+/// A service may say the key again, in an error or a word that we would show and keep: it is covered
+/// before anybody reads the answer. An id or a URL with the key in it is of no use after that. An
+/// answer without it, as nearly all are, is read as it is.
+fn read_covered<T>(
+    key: Option<&Secret>,
+    answer: Answer<'_>,
+    read: impl FnOnce(Answer<'_>) -> T,
+) -> T {
+    let says = |key: &&Secret| {
+        key.stands_in(answer.body)
+            || answer
+                .headers
+                .values()
+                .any(|value| key.stands_in(value.as_bytes()))
+    };
+    let Some(key) = key.filter(says) else {
+        return read(answer);
+    };
+    let (mut headers, mut body) = (answer.headers.clone(), answer.body.to_vec());
+    key.cover(&mut body);
+    for value in headers.values_mut() {
+        let mut bytes = value.as_bytes().to_vec();
+        key.cover(&mut bytes);
+        // Stars are as good in a header as what they cover.
+        if let Ok(covered) = HeaderValue::from_bytes(&bytes) {
+            *value = covered;
+        }
+    }
+    read(Answer {
+        headers: &headers,
+        body: &body,
+        ..answer
+    })
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// An error and its causes in one line, without those that repeat another.
+fn in_words<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
     let mut words: Vec<String> = Vec::new();
-    for cause in error.source().into_iter().flat_map(causes) {
-        let text = cause.to_string();
+    for error in errors {
+        let text = error.to_string();
         if !words.iter().any(|word| word.contains(&text)) {
             words.push(text);
         }
     }
-    if words.is_empty() {
-        return if error.is_timeout() {
-            "timed out".into()
-        } else {
-            "no answer".into()
-        };
-    }
     words.join(": ")
-}
-
-/// Opens a connection to the target (TCP, and TLS where the URL says so) and sends nothing on it.
-pub async fn reach(plan: &Plan, base_url: &str) -> Result<(), BadClient> {
-    let client = builder(plan, base_url, Use::Close)?
-        .build()
-        .map_err(|error| BadClient(in_words(&error)))?;
-    match client.get(base_url).send().await {
-        Ok(_) => Ok(()),
-        Err(error) if causes(&error).any(<dyn std::error::Error>::is::<Reachable>) => Ok(()),
-        Err(error) => Err(BadClient(in_words(&error))),
-    }
 }

@@ -216,11 +216,12 @@ impl Driver {
     fn hand_out(&mut self) -> bool {
         for _ in 0..EFFECTS_PER_TURN {
             // The clock is read for each, because this is the send stamp.
-            match self.engine.next_effect(self.clock.now()) {
-                Some(Effect::Submit { slot, seq, .. }) => self.requests.submit(slot, seq),
+            let now = self.clock.now();
+            match self.engine.next_effect(now) {
+                Some(Effect::Submit { slot, seq, .. }) => self.requests.submit(slot, seq, now),
                 Some(Effect::Poll { slot }) => {
                     if let Some((id, url)) = self.engine.address(slot) {
-                        self.requests.poll(slot, id, url);
+                        self.requests.poll(slot, id, url, now);
                     }
                 }
                 None => return false,
@@ -273,6 +274,7 @@ impl Driver {
         let load_end = self.engine.load_end();
         let stuck = self.engine.close(end);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
+        self.health.cpu = thread_cpu();
         let mut intervals = std::mem::take(&mut self.unsent);
         intervals.extend(self.engine.take_intervals());
         Finished {

@@ -3,14 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::RunClock;
-use super::client::{Client, NoAnswer};
+use super::client::{Answer, Client, NoAnswer, Submission};
 use super::driver::Inbox;
 use crate::engine::Input;
 use crate::scenario::payload::{Item, client_work_id, idempotency_key};
 use crate::scenario::{BodyForm, IdSource, IdempotencyKey, Plan};
+use crate::time::Tick;
 use crate::wire::Wire;
 use crate::work::{Fault, IntakeReply, PollReply, Slot, WorkId};
 
@@ -49,59 +50,80 @@ impl Requests {
         }
     }
 
-    pub(super) fn submit(&self, slot: Slot, seq: u64) {
+    pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
         let shared = Rc::clone(&self.shared);
-        let plan = &shared.shapes.plan;
-        let chosen = matches!(plan.api.submit.id, IdSource::Client)
-            .then(|| client_work_id(plan.seed, seq).to_string());
-        let url = shared.shapes.wire.submit_url(chosen.as_deref());
-        let (headers, body) = render(plan, seq);
-        tokio::task::spawn_local(async move {
-            let reply = match shared.client.submit(url, headers, body).await {
-                Ok(answer) => {
-                    let wire = &shared.shapes.wire;
-                    wire.intake(
-                        answer.status,
-                        &answer.headers,
-                        &answer.body,
-                        chosen.as_deref(),
-                    )
-                }
-                Err(NoAnswer {
-                    fault,
-                    status,
-                    maybe_written,
-                    detail,
-                }) => IntakeReply::Failed {
-                    fault,
-                    status,
-                    maybe_accepted: maybe_written,
-                    detail: detail.into(),
-                },
-            };
-            let at = shared.clock.now();
-            shared.inbox.put(Input::Intake { slot, at, reply });
-        });
+        tokio::task::spawn_local(async move { shared.submit(slot, seq, sent).await });
     }
 
-    pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>) {
+    pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
         let shared = Rc::clone(&self.shared);
         let id = WorkId(id.into());
         let url = shared.shapes.wire.poll_url(&id, given);
-        tokio::task::spawn_local(async move {
-            let reply = match url {
-                None => PollReply::Fault(Fault::Body),
-                Some(url) => match shared.client.poll(url).await {
-                    Ok(answer) => {
-                        let wire = &shared.shapes.wire;
-                        wire.poll(&id, answer.status, &answer.headers, &answer.body)
-                    }
-                    Err(no_answer) => PollReply::Fault(no_answer.fault),
-                },
+        tokio::task::spawn_local(async move { shared.poll(slot, &id, url, sent).await });
+    }
+}
+
+impl Shared {
+    async fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
+        let Shapes { plan, wire } = &self.shapes;
+        let chosen = matches!(plan.api.submit.id, IdSource::Client)
+            .then(|| client_work_id(plan.seed, seq).to_string());
+        let (headers, body) = render(plan, seq);
+        let submission = Submission {
+            url: wire.submit_url(chosen.as_deref()),
+            headers,
+            body,
+        };
+        let read = |answer: Answer<'_>| Input::Intake {
+            slot,
+            at: answer.at,
+            reply: wire.intake(
+                answer.status,
+                answer.headers,
+                answer.body,
+                chosen.as_deref(),
+            ),
+        };
+        let input = self.client.submit(submission, sent, read).await;
+        self.inbox.put(input.unwrap_or_else(|no_answer| {
+            let NoAnswer {
+                fault,
+                status,
+                maybe_written,
+                detail,
+            } = no_answer;
+            let reply = IntakeReply::Failed {
+                fault,
+                status,
+                maybe_accepted: maybe_written,
+                detail: detail.into(),
             };
-            let at = shared.clock.now();
-            shared.inbox.put(Input::Poll { slot, at, reply });
-        });
+            let at = self.clock.now();
+            Input::Intake { slot, at, reply }
+        }));
+    }
+
+    async fn poll(&self, slot: Slot, id: &WorkId, url: Option<String>, sent: Tick) {
+        let read = |answer: Answer<'_>| Input::Poll {
+            slot,
+            at: answer.at,
+            reply: self
+                .shapes
+                .wire
+                .poll(id, answer.status, answer.headers, answer.body),
+        };
+        let input = match &url {
+            None => Err(Fault::Body),
+            Some(url) => {
+                let answer = self.client.poll(url, sent, read).await;
+                answer.map_err(|no_answer| no_answer.fault)
+            }
+        };
+        self.inbox.put(input.unwrap_or_else(|fault| Input::Poll {
+            slot,
+            at: self.clock.now(),
+            reply: PollReply::Fault(fault),
+        }));
     }
 }
 

@@ -14,19 +14,26 @@ impl Secret {
         &self.0
     }
 
-    /// Covers the secret wherever it stands in what a service sent, byte for byte. True if it did.
-    pub fn cover(&self, bytes: &mut [u8]) -> bool {
-        let secret = self.0.as_bytes();
-        let (mut at, mut found) = (0, false);
-        while let Some(step) = bytes[at..]
-            .windows(secret.len().max(1))
-            .position(|window| window == secret)
-        {
-            let end = at + step + secret.len();
+    /// Whether the secret stands in what a service sent, byte for byte.
+    pub fn stands_in(&self, bytes: &[u8]) -> bool {
+        self.place_in(bytes).is_some()
+    }
+
+    /// Covers the secret wherever it stands in what a service sent.
+    pub fn cover(&self, bytes: &mut [u8]) {
+        let mut at = 0;
+        while let Some(step) = self.place_in(&bytes[at..]) {
+            let end = at + step + self.0.len();
             bytes[at + step..end].fill(b'*');
-            (at, found) = (end, true);
+            at = end;
         }
-        found
+    }
+
+    fn place_in(&self, bytes: &[u8]) -> Option<usize> {
+        let secret = self.0.as_bytes();
+        let first = *secret.first()?;
+        let last_start = bytes.len().checked_sub(secret.len())?;
+        (0..=last_start).find(|at| bytes[*at] == first && bytes[*at..].starts_with(secret))
     }
 }
 
@@ -89,7 +96,9 @@ mod tests {
     fn a_secret_is_covered_wherever_it_stands() {
         let check = |text: &str, expected: &str| {
             let mut bytes = text.as_bytes().to_vec();
-            let found = Secret("key".to_owned()).cover(&mut bytes);
+            let secret = Secret("key".to_owned());
+            let found = secret.stands_in(&bytes);
+            secret.cover(&mut bytes);
             assert_eq!(String::from_utf8(bytes).unwrap(), expected);
             assert_eq!(found, text != expected);
         };

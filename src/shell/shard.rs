@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
 use tokio::task::LocalSet;
 
 use super::RunClock;
-use super::client::{BadClient, Client, ConnectionCounts};
+use super::client::{BadClient, ClientPlan, ConnectionCounts};
 use super::driver::{Control, Driver, Finished, Message};
 use super::requests::Shapes;
 use super::secret::Secret;
@@ -39,7 +39,7 @@ impl Shard {
         controls: UnboundedReceiver<Control>,
     ) -> Result<Self, BadClient> {
         let counts = Arc::new(ConnectionCounts::default());
-        let client = Client::new(&shapes.plan, base_url, key, Arc::clone(&counts))?;
+        let client = ClientPlan::new(&shapes.plan, base_url, key, Arc::clone(&counts))?;
         let (sender, messages) = channel(MESSAGES);
         let thread = Builder::new()
             .name("shard".into())
@@ -50,6 +50,7 @@ impl Shard {
                 // The engine is made here: it belongs to this thread alone.
                 let engine = Engine::new(Arc::clone(&shapes.plan), segment);
                 LocalSet::new().block_on(&runtime, async move {
+                    let client = client.start(clock);
                     Driver::new(engine, clock, client, shapes, counts, controls, sender)
                         .run()
                         .await

@@ -1,0 +1,101 @@
+//! The table `http`: how requests are carried, and by which client.
+
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::mistake::Mistakes;
+use super::resolve::ReadFile;
+use super::{Http, HttpVersion, Lane};
+
+/// Reads the table `http`.
+pub(super) fn http(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Http {
+    let ca = at.maybe("ca").and_then(|file| {
+        let name = file.own_text().unwrap_or("");
+        match read(name) {
+            Ok(bytes) if contains(&bytes, b"-----BEGIN CERTIFICATE-----") => Some(Arc::from(bytes)),
+            wrong => {
+                let why = wrong
+                    .err()
+                    .unwrap_or_else(|| "no certificate in it".to_owned());
+                let found = format!("\"{name}\": {why}");
+                mistakes.add(file.path(), file.place(), found, "a PEM file", None);
+                None
+            }
+        }
+    });
+    let version = match at.text("version") {
+        "2" => HttpVersion::Http2,
+        "auto" => HttpVersion::Auto,
+        _ => HttpVersion::Http1,
+    };
+    let proxy_from_environment = at.text("proxy") == "environment";
+    Http {
+        version,
+        connect_timeout: at.span("connect_timeout"),
+        keep_alive: at.span("keep_alive"),
+        ca,
+        insecure: at.truth("insecure"),
+        proxy_from_environment,
+        max_body: at.size("max_body"),
+        lane: lane(
+            at,
+            version == HttpVersion::Http1 && !proxy_from_environment,
+            mistakes,
+        ),
+    }
+}
+
+/// hyper's own connections where they will do, unless a lane is named.
+fn lane(at: &Cursor<'_>, hyper_will_do: bool, mistakes: &mut Mistakes<'_>) -> Lane {
+    match at.text("lane") {
+        "hyper" if !hyper_will_do => {
+            if let Some(at) = at.maybe("lane") {
+                let expected = "\"auto\" or \"reqwest\"";
+                let hint = "hyper's lane speaks HTTP/1.1 without a proxy: leave lane out, or set \
+                            version = \"1.1\" and proxy = \"none\"";
+                mistakes.add(
+                    at.path(),
+                    at.place(),
+                    "\"hyper\"",
+                    expected,
+                    Some(hint.into()),
+                );
+            }
+            Lane::Reqwest
+        }
+        "hyper" => Lane::Hyper,
+        "auto" if hyper_will_do => Lane::Hyper,
+        _ => Lane::Reqwest,
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::resolve;
+
+    #[test]
+    fn the_cheap_lane_is_taken_where_it_will_do() {
+        let check = |more: &str, lane: Option<Lane>| {
+            let text = format!(
+                "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
+                 duration = '1s'\n[http]\n{more}\n"
+            );
+            let read = resolve::read(&text, &[], &|_| Err(String::new()));
+            assert_eq!(read.ok().map(|plan| plan.http.lane), lane, "{more}");
+        };
+        check("", Some(Lane::Hyper));
+        check("insecure = true", Some(Lane::Hyper));
+        check("version = '2'", Some(Lane::Reqwest));
+        check("version = 'auto'", Some(Lane::Reqwest));
+        check("proxy = 'environment'", Some(Lane::Reqwest));
+        check("lane = 'reqwest'", Some(Lane::Reqwest));
+        check("lane = 'hyper'", Some(Lane::Hyper));
+        check("lane = 'hyper'\nversion = '2'", None);
+        check("lane = 'hyper'\nproxy = 'environment'", None);
+    }
+}

@@ -1,0 +1,222 @@
+//! Origin: where connections of the fast lane lead to, and those that wait there for a request.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+use url::Url;
+
+use super::exchange::Live;
+use super::stream::Carrier;
+use super::{BadClient, Common, causes, in_words};
+use crate::time::{Span, Tick};
+
+/// An origin as a plan names it, with everything made that its requests have in common.
+#[derive(Clone, Debug)]
+pub(super) struct OriginPlan {
+    /// Scheme, host and port: how every URL of the origin begins.
+    prefix: String,
+    /// The same for the connector.
+    address: Uri,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    submit_headers: HeaderMap,
+    poll_headers: HeaderMap,
+}
+
+impl OriginPlan {
+    pub(super) fn new(
+        text: &str,
+        config: &Arc<ClientConfig>,
+        common: &Common,
+    ) -> Result<Self, BadClient> {
+        let bad = |why: String| BadClient(format!("{text} is no origin: {why}"));
+        let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
+        let host = url.host_str().unwrap_or_default();
+        let authority = url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let tls = match url.scheme() {
+            "https" => {
+                let name = host.trim_matches(['[', ']']).to_owned();
+                let name = ServerName::try_from(name).map_err(|error| bad(error.to_string()))?;
+                Some((Arc::clone(config), name))
+            }
+            _ => None,
+        };
+        let host = HeaderValue::from_str(&authority).map_err(|error| bad(error.to_string()))?;
+        // What the plan names stands in the place of what we would say.
+        let with = |of_plan: &HeaderMap| {
+            let mut all = HeaderMap::with_capacity(of_plan.len() + 4);
+            all.insert(HOST, host.clone());
+            all.insert(ACCEPT, HeaderValue::from_static("*/*"));
+            all.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+            for (name, value) in of_plan {
+                all.insert(name, value.clone());
+            }
+            all
+        };
+        let prefix = url.origin().ascii_serialization();
+        Ok(Self {
+            address: prefix
+                .parse()
+                .map_err(|error: hyper::http::uri::InvalidUri| bad(error.to_string()))?,
+            prefix,
+            tls,
+            submit_headers: with(&common.submit_headers),
+            poll_headers: with(&common.poll_headers),
+        })
+    }
+
+    /// What follows the origin in a URL, if it is a URL of this origin.
+    pub(super) fn rest<'u>(&self, url: &'u str) -> Option<&'u str> {
+        let rest = url.strip_prefix(self.prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
+    }
+}
+
+/// The target of a request line.
+///
+/// A path that a URL parser would change (RFC 3986, section 5.2.4: dot segments; characters that
+/// need an escape) is given to one.
+pub(super) fn target(rest: &str, url: &str) -> Option<PathAndQuery> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@/?%".contains(&byte);
+    if rest.starts_with('/') && rest.bytes().all(plain) && !rest.contains("/.") {
+        return PathAndQuery::try_from(rest).ok();
+    }
+    let url = Url::parse(url).ok()?;
+    match url.query() {
+        Some(query) => PathAndQuery::try_from(format!("{}?{query}", url.path())).ok(),
+        None => PathAndQuery::try_from(url.path()).ok(),
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// A poll.
+    Poll,
+    /// A submit: the method, the headers beside those of the plan, the body.
+    Submit(Method, Vec<(HeaderName, HeaderValue)>, Bytes),
+}
+
+/// Why no connection could be had.
+#[derive(Debug)]
+pub(super) enum Unreachable {
+    /// The connection failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// It took longer than `http.connect_timeout`.
+    Late(Span),
+}
+
+impl Unreachable {
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Failed(error) => in_words(causes(&**error)),
+            Self::Late(limit) => format!("no connection within http.connect_timeout = {limit}"),
+        }
+    }
+}
+
+/// An origin, and its idle connections: the one that was used last is used next, so that those that
+/// are not needed grow old and are closed.
+#[derive(Debug)]
+pub(super) struct Origin {
+    plan: OriginPlan,
+    idle: RefCell<VecDeque<Box<Live>>>,
+}
+
+impl Origin {
+    pub(super) fn new(plan: OriginPlan) -> Self {
+        Self {
+            plan,
+            idle: RefCell::default(),
+        }
+    }
+
+    pub(super) fn rest<'u>(&self, url: &'u str) -> Option<&'u str> {
+        self.plan.rest(url)
+    }
+
+    pub(super) fn request(&self, target: PathAndQuery, ask: &Ask) -> Request<Full<Bytes>> {
+        let (method, headers, body) = match ask {
+            Ask::Poll => (Method::GET, self.plan.poll_headers.clone(), Full::default()),
+            Ask::Submit(method, more, body) => {
+                let mut headers = self.plan.submit_headers.clone();
+                for (name, value) in more {
+                    headers.insert(name, value.clone());
+                }
+                (method.clone(), headers, Full::new(body.clone()))
+            }
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from(target);
+        *request.headers_mut() = headers;
+        request
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Live>> {
+        self.idle.borrow_mut().pop_back()
+    }
+
+    pub(super) fn put_back(&self, mut live: Box<Live>, now: Tick) {
+        live.idle_since = now;
+        self.idle.borrow_mut().push_back(live);
+    }
+
+    /// Closes what was idle until `now` for `keep_alive`; when to do that again, if anything is left.
+    pub(super) fn close_old(&self, now: Tick, keep_alive: Span) -> Option<Tick> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(oldest) = idle.front() {
+            let end = oldest.idle_since + keep_alive;
+            if end > now {
+                return Some(end);
+            }
+            idle.pop_front();
+        }
+        None
+    }
+
+    /// Opens a connection within `limit`, TLS included.
+    pub(super) async fn connect(
+        &self,
+        connector: &HttpConnector,
+        limit: Span,
+    ) -> Result<Box<Live>, Unreachable> {
+        match tokio::time::timeout(limit.duration(), self.open(connector.clone())).await {
+            Ok(opened) => opened.map(Box::new).map_err(Unreachable::Failed),
+            Err(_) => Err(Unreachable::Late(limit)),
+        }
+    }
+
+    async fn open(
+        &self,
+        mut connector: HttpConnector,
+    ) -> Result<Live, Box<dyn std::error::Error + Send + Sync>> {
+        std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+        let tcp = connector
+            .call(self.plan.address.clone())
+            .await?
+            .into_inner();
+        let carrier = match &self.plan.tls {
+            None => Carrier::Plain(tcp),
+            Some((config, name)) => {
+                let tls = TlsConnector::from(Arc::clone(config));
+                let opened: io::Result<_> = tls.connect(name.clone(), tcp).await;
+                Carrier::Tls(Box::new(opened?))
+            }
+        };
+        Ok(Live::new(carrier).await?)
+    }
+}
