@@ -1,9 +1,9 @@
 //! `ArrivalSchedule`: the laws of arrival as intended starts.
 //!
 //! Every intended start is computed from the origin, never from the one before, so nothing drifts.
-//! The schedule can be entered at any arrival: constant and ramped stages by index, Poisson stages by
-//! block of a second, each a function of (seed, stage, block). A [`Segment`] keeps every n-th arrival
-//! of the whole, so the segments of a schedule sum exactly to it.
+//! The schedule can be entered at any arrival: constant and ramped stages by index, Poisson stages
+//! by block of a second, each a function of (seed, stage, block). A [`Segment`] keeps every n-th
+//! arrival of the whole, so the segments of a schedule sum exactly to it.
 
 mod law;
 
@@ -24,7 +24,8 @@ pub struct Arrival {
     pub intended: Tick,
 }
 
-/// A share of a schedule: the arrivals whose number leaves the remainder `index` when divided by `of`.
+/// A share of a schedule: the arrivals whose number leaves the remainder `index` when divided by
+/// `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Which share, below `of`.

@@ -1,7 +1,7 @@
 //! What a plan will do, and what it can and cannot prove: the answer of `plimsoll check`.
 //!
-//! Pure: nothing is sent. Works of the built-in service are known in advance; of a real service only
-//! bounds can be given.
+//! Pure: nothing is sent. Works of the built-in service are known in advance; of a real service
+//! only bounds can be given.
 
 use crate::scenario::{Arrivals, Base, Plan, Rate, RateScope, Shape, Stage, slo};
 
@@ -46,7 +46,7 @@ pub fn explain(plan: &Plan) -> Vec<Line> {
     time_and_memory(plan, works, &mut lines);
     let need = descriptors::needed(plan);
     let text = format!(
-        "{} file descriptors, {} if the service is silent for a whole timeout at the peak",
+        "{} needed, {} if the service is silent for a whole timeout at the peak",
         need.at_least, need.if_silent
     );
     lines.fact("descriptors", text);
@@ -100,17 +100,18 @@ fn load(plan: &Plan, lines: &mut Lines) {
             Arrivals::Replay(_) => "a recorded log".to_owned(),
         };
         let works = stage.expected_arrivals();
-        lines.fact(
-            "load",
-            format!(
-                "stage {index}: {law} for {}: {works:.0} works",
-                stage.duration
-            ),
-        );
+        let text = format!("{law} for {}: {works:.0} works", stage.duration);
+        if plan.load.len() == 1 {
+            lines.fact("load", text);
+        } else {
+            lines.fact("load", format!("stage {index}: {text}"));
+        }
     }
-    let (works, peak) = (arrivals(plan), peak(plan));
-    let text = format!("{works:.0} works in all, at most {} expected", rate(peak));
-    lines.fact("load", text);
+    if plan.load.len() > 1 {
+        let (works, peak) = (arrivals(plan), peak(plan));
+        let text = format!("{works:.0} works in all, {} at the peak", rate(peak));
+        lines.fact("load", text);
+    }
 }
 
 impl Shape {
@@ -207,7 +208,8 @@ fn budgets(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines) {
     }
 }
 
-/// One local limit: what it needs to hold where that is known, otherwise the longest works that fit.
+/// One local limit: what it needs to hold where that is known, otherwise the longest works that
+/// fit.
 fn held(
     name: &'static str,
     limit: f64,
@@ -269,9 +271,10 @@ fn time_and_memory(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines)
     lines.fact(
         "time",
         format!(
-            "{} of load and at most {drain} of drain: at most {:.1} minutes",
+            "{} of load and at most {} of drain: {} at most",
             seconds(load),
-            longest / 60.0
+            seconds(drain.seconds()),
+            seconds(longest)
         ),
     );
     let give_up = plan.poll.give_up_after.seconds();
@@ -312,18 +315,24 @@ fn rate(per_second: f64) -> String {
     } else {
         (per_second * 3_600.0, "h")
     };
+    format!("{}/{unit}", tenths(value))
+}
+
+/// A number with one digit behind the point, unless that is 0.
+fn tenths(value: f64) -> String {
     let text = format!("{value:.1}");
-    format!("{}/{unit}", text.strip_suffix(".0").unwrap_or(&text))
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A length for people, with three digits at most.
 fn seconds(seconds: f64) -> String {
-    match seconds {
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s if s < 7_200.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3_600.0),
-    }
+    let (value, unit) = match seconds {
+        s if s < 1.0 => return format!("{:.0} ms", s * 1e3),
+        s if s < 120.0 => (s, "s"),
+        s if s < 7_200.0 => (s / 60.0, "min"),
+        s => (s / 3_600.0, "h"),
+    };
+    format!("{} {unit}", tenths(value))
 }
 
 #[cfg(test)]
@@ -348,14 +357,14 @@ mod tests {
         let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         let all = text.join("\n");
         for part in [
-            "stage 0: Poisson, 20/s for 30s: 600 works",
+            "Poisson, 20/s for 30s: 600 works",
             "3.39 a work",
             "20/s submits and 67.9/s polls: 87.9/s together",
             "poll.budget holds 80/s; the peak needs 67.9/s",
             "the service allows 110/s requests with a burst of 50; the peak needs 87.9/s",
-            "at most 1.5 minutes",
-            "p99 \u{b1}80 %",
-            "p99.9 not measurable (needs 2995)",
+            "30 s of load and at most 60 s of drain: 90 s at most",
+            "above p99 to \u{b1}80 %",
+            "a bound of p99.9 (2995 needed)",
             "below 0.50 %",
         ] {
             assert!(all.contains(part), "no `{part}` in\n{all}");
@@ -418,7 +427,7 @@ mod tests {
         check(
             sim("[[slo]]\nthat = 'work_failure_ratio < 0.1%'"),
             "proof",
-            "needs 3000 works",
+            "needs 2995 works",
         );
         check(real("[poll]\ninterval = '500ms'"), "polls", "once a second");
         check(real("[poll]\npolicy = 'hinted'"), "polls", "biased");
@@ -443,7 +452,7 @@ mod tests {
             base("https://example.com")
         ));
         // 1 s x (100 / 20 - 2)
-        let part = "enough at the peak for works of up to 3.0 s in the mean";
+        let part = "enough at the peak for works of up to 3 s in the mean";
         assert!(
             lines.iter().any(|line| line.text.contains(part)),
             "{lines:#?}"
@@ -457,5 +466,10 @@ mod tests {
         check(0.5, "30/min");
         check(0.001, "3.6/h");
         check(0.0, "0/s");
+        let check = |length: f64, text: &str| assert_eq!(seconds(length), text);
+        check(0.25, "250 ms");
+        check(90.0, "90 s");
+        check(150.0, "2.5 min");
+        check(28_800.0, "8 h");
     }
 }

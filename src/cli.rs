@@ -8,8 +8,8 @@ use clap_complete::Shell;
 
 /// Load and soak testing for job APIs that answer 202 Accepted and finish later.
 ///
-/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the 202
-/// came, how long until a terminal status, and what share failed.
+/// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the
+/// 202 came, how long until a terminal status, and what share failed.
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
@@ -63,6 +63,9 @@ pub enum Command {
     Man,
 }
 
+/// The largest integer of TOML, in which a seed is written down.
+const MOST_SEED: u64 = i64::MAX.unsigned_abs();
+
 /// A scenario, and what is changed in it.
 #[derive(Args, Clone, Debug)]
 pub struct ScenarioArgs {
@@ -72,7 +75,7 @@ pub struct ScenarioArgs {
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The seed of every random choice
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub seed: Option<u64>,
 }
 
@@ -105,8 +108,12 @@ pub struct Run {
     /// The scenario.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    /// The run directory [default: reports/<name>-<UTC time>]
-    #[arg(long, value_name = "DIR")]
+    /// The run directory, if it is named.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "The run directory [default: reports/<name>-<UTC time>]"
+    )]
     pub out: Option<PathBuf>,
     /// Where the built-in simulator writes what really happened
     #[arg(long, value_name = "FILE")]
@@ -119,16 +126,16 @@ pub struct Run {
 /// Flags of `plimsoll sim`.
 #[derive(Args, Clone, Debug)]
 pub struct Sim {
-    /// The scenario whose [simulator] it is; without one, a service that takes 2 s a work
+    /// The scenario whose `[simulator]` it is; without one, a service that takes 2 s a work
     pub scenario: Option<PathBuf>,
     /// Override a value of the scenario; may be given several times
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The seed of every random choice
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
     pub seed: Option<u64>,
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
+    #[arg(long, value_name = "IP:PORT", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
     pub listen: SocketAddr,
     /// Write what really happened to this file at the end
     #[arg(long, value_name = "FILE")]

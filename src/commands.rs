@@ -9,18 +9,25 @@ use clap::{CommandFactory, Parser};
 use crate::check::{self, Weight};
 use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Shown, Sim};
 use crate::report::rebuild::{Files, rebuild};
+use crate::report::text::wrap::hanging;
 use crate::report::{self, Facts, summary, text};
 use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
 use crate::scenario::schema::schema_text;
 use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WORKS};
-use crate::shell::screen::Show;
+use crate::shell::screen::{self, Show};
 use crate::shell::secret;
 use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
 
 /// The exit code for a mistake of the operator.
 pub const MISTAKE: u8 = 2;
+
+/// Where the facts of `plimsoll check` begin.
+const FACT_INDENT: usize = 15;
+
+/// Columns of the help texts in the man page.
+const MAN_WIDTH: usize = 72;
 
 /// What `plimsoll sim` serves without a scenario.
 const PLAIN_SERVICE: &str = r#"
@@ -47,8 +54,12 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(MISTAKE);
         }
     };
-    let plain = matches!(&cli.command, Command::Run(Run { shown, .. }) | Command::Report(Report { shown, .. }) if shown.plain);
-    if plain {
+    let shown = match &cli.command {
+        Command::Run(flags) => Some(flags.shown),
+        Command::Report(flags) => Some(flags.shown),
+        _ => None,
+    };
+    if shown.is_some_and(|shown| shown.plain) {
         anstream::ColorChoice::Never.write_global();
     }
     let mut out = Listener(anstream::stdout().lock());
@@ -99,10 +110,40 @@ fn run_command(command: Command, out: &mut impl Write) -> Result<u8, Mistake> {
             Ok(0)
         }
         Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(out)?;
+            man(out)?;
             Ok(0)
         }
     }
+}
+
+/// One page for all: the commands have no pages of their own, so their help stands in it.
+fn man(out: &mut impl Write) -> io::Result<()> {
+    let mut cli = Cli::command().term_width(MAN_WIDTH);
+    cli.build();
+    let commands = cli.get_subcommands_mut();
+    let helps: Vec<_> = commands
+        .filter(|command| command.get_name() != "help")
+        .map(|command| {
+            let name = command.get_name().to_uppercase();
+            (name, command.render_help().to_string())
+        })
+        .collect();
+    let page = clap_mangen::Man::new(cli);
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    for (name, help) in helps {
+        writeln!(out, ".SH {name}\n.nf")?;
+        for line in help.lines() {
+            // `\&` in front: a line that begins with a dot is no request.
+            let line = line.replace('\\', r"\e").replace('-', r"\-");
+            writeln!(out, r"\&{line}")?;
+        }
+        writeln!(out, ".fi")?;
+    }
+    page.render_extra_section(out)?;
+    page.render_version_section(out)
 }
 
 fn read(flags: &ScenarioArgs) -> Result<Scenario, Mistake> {
@@ -167,18 +208,23 @@ fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
 fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
     let scenario = read(flags)?;
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+    let columns = screen::columns(io::stdout());
     writeln!(out, "{} is valid", flags.scenario.display())?;
+    let mut warnings = Vec::new();
     for line in check::explain(&scenario.plan) {
         match line.weight {
-            Weight::Fact => writeln!(out, "  {:<12} {}", line.about, line.text)?,
-            Weight::Warning => {
-                writeln!(
-                    out,
-                    "{yellow}warning{yellow:#}: {}: {}",
-                    line.about, line.text
-                )?;
+            Weight::Fact => {
+                let text = hanging(&line.text, FACT_INDENT, columns);
+                writeln!(out, "  {:<12} {text}", line.about)?;
             }
+            Weight::Warning => warnings.push(format!("{}: {}", line.about, line.text)),
         }
+    }
+    warnings.extend(run::key_warning(&scenario.plan));
+    for warning in warnings {
+        let text = hanging(&format!("warning: {warning}"), 2, columns);
+        let text = text.strip_prefix("warning").unwrap_or_default();
+        writeln!(out, "{yellow}warning{yellow:#}{text}")?;
     }
     Ok(0)
 }
@@ -212,7 +258,10 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     let rebuilt = rebuild(facts, files).map_err(|error| Mistake(error.to_string()))?;
     let report = report::Report::new(&plan, rebuilt.facts, rebuilt.snapshot, rebuilt.reasons);
     match output(flags.shown) {
-        Output::Text => out.write_all(text::summary(&report).as_bytes())?,
+        Output::Text => {
+            let columns = screen::columns(io::stdout());
+            out.write_all(text::summary(&report, columns).as_bytes())?;
+        }
         Output::Line => writeln!(out, "{}", text::line(&report))?,
         Output::Json => out.write_all(&summary::write(&report))?,
     }

@@ -1,9 +1,9 @@
 //! Engine: told the time and what happened, it answers with what to do. Pure and single-threaded.
 //!
 //! The shell (or the virtual world) calls [`Engine::handle`] for each thing that happened, stamped
-//! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it waits
-//! until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send stamp: the
-//! budgets are asked with it, so no budget is exceeded on our own stamps.
+//! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it
+//! waits until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send
+//! stamp: the budgets are asked with it, so no budget is exceeded on our own stamps.
 
 mod following;
 pub mod gate;
@@ -212,7 +212,8 @@ impl Engine {
         }
     }
 
-    /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly so.
+    /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly
+    /// so.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Intake { slot, at, reply } => self.on_intake(slot, at, reply),
@@ -264,7 +265,8 @@ impl Engine {
         next
     }
 
-    /// Whether the run is over: everything settled, or the time for it gone and nothing on the wire.
+    /// Whether the run is over: everything settled, or the time for it gone and nothing on the
+    /// wire.
     pub fn is_finished(&self, now: Tick) -> bool {
         if self.run_stopped {
             return true;
@@ -277,19 +279,9 @@ impl Engine {
         on_the_wire == 0 && (idle || now >= self.drain_end)
     }
 
-    /// Whether the load stages are over at `now`.
-    pub fn is_draining(&self, now: Tick) -> bool {
-        now >= self.load_end
-    }
-
     /// When the load ends: by its stages, or where it was stopped.
     pub fn load_end(&self) -> Tick {
         self.load_end
-    }
-
-    /// When the drain ends at the latest.
-    pub fn drain_end(&self) -> Tick {
-        self.drain_end
     }
 
     /// The id of a work and the poll URL that the service gave, if it gave one.
@@ -404,8 +396,8 @@ impl Engine {
         }
     }
 
-    /// Ends the interval that runs, at `end`. The next one lasts a second, but ends where the load ends:
-    /// what belongs to the load and what to the drain is told apart exactly.
+    /// Ends the interval that runs, at `end`. The next one lasts a second, but ends where the load
+    /// ends: what belongs to the load and what to the drain is told apart exactly.
     fn close_interval(&mut self, end: Tick) {
         self.expire_held(end);
         let gauges = self.gauges(end);
@@ -432,6 +424,7 @@ impl Engine {
         detected: Option<(Tick, Source)>,
         body: Option<Box<str>>,
     ) -> Option<Work> {
+        self.timers.cancel(slot.index);
         let last_body = self.bodies.take(slot);
         let work = self.works.remove(slot)?;
         let is_stuck = matches!(

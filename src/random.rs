@@ -1,8 +1,8 @@
 //! One seed, many streams: every random choice is a function of (seed, purpose, index).
 //!
-//! `ChaCha8` (Bernstein, 2008) is keyed by seed and purpose and numbered by the index, so any index of
-//! any stream is reached at once and in any order. Its output is fixed by its definition: the same on
-//! every machine and with every version of the crate.
+//! `ChaCha8` (Bernstein, 2008) is keyed by seed and purpose and numbered by the index, so any index
+//! of any stream is reached at once and in any order. Its output is fixed by its definition: the
+//! same on every machine and with every version of the crate.
 
 pub use rand_chacha::ChaCha8Rng;
 pub use rand_chacha::rand_core::Rng;

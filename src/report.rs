@@ -1,8 +1,8 @@
 //! Report: what a run was, what it measured, and what is to be thought of it.
 //!
-//! Everything here turns values into bytes and back: no file, no clock. `Report` is the whole result;
-//! `summary` and `text` write it, `csv`, `hlog` and `failures` write what is kept while the run goes
-//! on, and `rebuild` makes a [`Snapshot`] from those files again.
+//! Everything here turns values into bytes and back: no file, no clock. `Report` is the whole
+//! result; `summary` and `text` write it, `csv`, `hlog` and `failures` write what is kept while the
+//! run goes on, and `rebuild` makes a [`Snapshot`] from those files again.
 
 pub mod binomial;
 pub mod csv;
@@ -116,8 +116,11 @@ impl Facts {
         })
     }
 
+    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
+    /// makes the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
-        (self.load > Span::ZERO).then(|| float(events) / self.load.seconds())
+        let load = (self.load.seconds() * 1e6).round() / 1e6;
+        (load > 0.0).then(|| float(events) / load)
     }
 }
 
@@ -280,8 +283,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges a run: `reasons` are those that only its world can know (clock, descriptors, processor,
-    /// shards, journal); lateness and books are judged here.
+    /// Judges a run: `reasons` are those that only its world can know (clock, descriptors,
+    /// processor, shards, journal); lateness and books are judged here.
     pub fn new(plan: &Plan, facts: Facts, snapshot: Snapshot, reasons: Vec<Reason>) -> Self {
         Self::judge(&plan.slo, plan.validity, facts, snapshot, reasons)
     }
@@ -306,10 +309,13 @@ impl Report {
             .map(|promise| slo::judge(promise, &snapshot, &facts))
             .collect();
         let worst = slo.iter().map(|judged| judged.decision).max();
+        // A run that could not go on proves nothing good, however little it saw.
+        let broke_off = matches!(facts.ended_by, EndedBy::Abort | EndedBy::Error);
         let verdict = match worst {
             _ if !reasons.is_empty() => Verdict::Invalid,
             Some(Decision::Fail) => Verdict::Fail,
             Some(Decision::Undecided) => Verdict::Undecided,
+            Some(Decision::Pass) | None if broke_off => Verdict::Undecided,
             Some(Decision::Pass) | None => Verdict::Pass,
         };
         Self {
@@ -324,8 +330,8 @@ impl Report {
 
     /// The exit code of `run`: 2 the operator's mistake, 130 interrupted, else that of the verdict.
     ///
-    /// An abort is a wrong key or intake, and an error a disk or a target that failed: mistakes of the
-    /// operator. A shard that died is ours, and makes the measurement invalid.
+    /// An abort is a wrong key or intake, and an error a disk or a target that failed: mistakes of
+    /// the operator. A shard that died is ours, and makes the measurement invalid.
     pub fn exit_code(&self) -> u8 {
         let ours = |reason: &Reason| reason.code == Code::ShardDied;
         match self.facts.ended_by {
@@ -401,7 +407,7 @@ mod tests {
             130,
         );
         check(&[], &[], EndedBy::Interrupt, Verdict::Pass, 130);
-        check(&[], &[], EndedBy::Abort, Verdict::Pass, 2);
+        check(&[], &[], EndedBy::Abort, Verdict::Undecided, 2);
         check(
             &[],
             &[Code::JournalLost],
@@ -410,6 +416,22 @@ mod tests {
             2,
         );
         check(&[], &[Code::ShardDied], EndedBy::Error, Verdict::Invalid, 3);
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_load_in_the_files() {
+        let check = |nanos: u64, rate: Option<f64>| {
+            let facts = Facts {
+                load: Span(nanos),
+                ..facts()
+            };
+            assert_eq!(facts.rate(114), rate, "{nanos} ns");
+        };
+        // An interrupt stops the load within a microsecond, of which the files know nothing.
+        check(1_895_199_450, Some(114.0 / 1.895_199));
+        check(1_895_199_550, Some(114.0 / 1.895_2));
+        check(1, None);
+        check(0, None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::shell::client::BadClient;
 use crate::shell::driver::{Finished, Health};
 use crate::shell::requests::Shapes;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
-use crate::shell::screen::{Screen, Show};
+use crate::shell::screen::{self, Screen, Show};
 use crate::shell::shard::Shard;
 use crate::shell::{RunClock, signals};
 use crate::time::Span;
@@ -24,7 +24,7 @@ use crate::work::Policy;
 use collect::{Collected, Collector};
 
 pub(crate) use prepare::no_key;
-pub use prepare::{Scenario, read_scenario};
+pub use prepare::{Scenario, key_warning, read_scenario};
 
 /// From the moment at which everything is ready to the first instant of the plan.
 const LEAD: Span = Span::from_millis(100);
@@ -48,7 +48,10 @@ impl From<Unwritable> for Mistake {
             error.path.display(),
             error.reason,
             match error.kind {
-                io::ErrorKind::StorageFull => "the disk is full: make room, or use --out",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded =>
+                    "the disk is full: make room, or use --out",
+                io::ErrorKind::FileTooLarge =>
+                    "files may not grow so long here: look at `ulimit -f`, or use --out",
                 io::ErrorKind::AlreadyExists => "--out names a new directory",
                 _ => "--out names a directory that you may write",
             }
@@ -99,12 +102,13 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     prepare::reach_target(plan, options.truth.as_deref())?;
     let load = crate::arrival::length(&plan.load);
     let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
-    for line in prepare::opening(plan, &path) {
+    for line in prepare::opening(plan, &path, screen::columns(io::stderr())) {
         screen.say(&line);
     }
 
     let (controls, orders) = unbounded_channel();
-    signals::listen(controls.clone())?;
+    let notices = screen.clone();
+    signals::listen(controls.clone(), move |notice| notices.say(notice))?;
     let clock = RunClock::starting_in(LEAD);
     let target = prepare::Target::start(plan, key, clock)?;
     directory.begin(clock.origin_wall_micros())?;
@@ -129,8 +133,12 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     let report = judge(plan, clock, finished, &collected, &path);
     let json = summary::write(&report);
     let written = collected.directory.finish(&json);
-    show(out, options.output, &report, &json)?;
-    if let Some(sentence) = mistake(plan, &report, &collected) {
+    let mistake = mistake(plan, &report, &collected);
+    // Of a run that its first answer ended a person needs to know only why.
+    if report.facts.ended_by != EndedBy::Abort || options.output == Output::Json {
+        show(out, options.output, &report, &json)?;
+    }
+    if let Some(sentence) = mistake {
         return Err(Mistake(sentence));
     }
     written?;
@@ -267,7 +275,10 @@ fn mistake(plan: &Plan, report: &Report, collected: &Collected) -> Option<String
 
 fn show(out: &mut impl Write, output: Output, report: &Report, json: &[u8]) -> Result<(), Mistake> {
     match output {
-        Output::Text => out.write_all(text::summary(report).as_bytes())?,
+        Output::Text => {
+            let columns = screen::columns(io::stdout());
+            out.write_all(text::summary(report, columns).as_bytes())?;
+        }
         Output::Line => writeln!(out, "{}", text::line(report))?,
         Output::Json => out.write_all(json)?,
     }

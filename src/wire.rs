@@ -159,7 +159,8 @@ impl Wire {
         }
     }
 
-    /// What the answer to a submit means. `client_id` is the one that [`Wire::submit_url`] was given.
+    /// What the answer to a submit means. `client_id` is the one that [`Wire::submit_url`] was
+    /// given.
     pub fn intake<H: Headers + ?Sized>(
         &self,
         status: u16,

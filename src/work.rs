@@ -66,7 +66,8 @@ impl Fault {
 /// on rate limit headers has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RateHint {
-    /// How long to wait, from `Retry-After` (an HTTP date is taken against the answer's own `Date`).
+    /// How long to wait, from `Retry-After` (an HTTP date is taken against the answer's own
+    /// `Date`).
     pub retry_after: Option<Span>,
     /// Remaining requests of the most restrictive policy, and when there will be more.
     pub remaining: Option<Remaining>,
@@ -74,7 +75,8 @@ pub struct RateHint {
     pub policy: Option<Policy>,
     /// Values cut to the longest wait that is believed. Counted, never silent.
     pub clamps: u32,
-    /// Which kind of `RateLimit` headers was understood; the report prints it, as part of it is a guess.
+    /// Which kind of `RateLimit` headers was understood; the report prints it, as part of it is a
+    /// guess.
     pub family: Option<Family>,
 }
 

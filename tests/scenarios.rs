@@ -1,5 +1,5 @@
-//! Every scenario that comes with the program reads, agrees with the schema, and the generated files
-//! are those of the catalogue. `UPDATE=1` rewrites them.
+//! Every scenario that comes with the program reads, agrees with the schema, and the generated
+//! files are those of the catalogue. `UPDATE=1` rewrites them.
 
 #![expect(
     clippy::unwrap_used,

@@ -12,8 +12,8 @@ const MOST_POLLS: u32 = 100_000;
 impl Law {
     /// The share of works that last longer than `seconds`.
     ///
-    /// Log-normal: `erfc(ln(t / median) / (sigma sqrt 2)) / 2` (Johnson, Kotz, Balakrishnan, vol. 1,
-    /// ch. 14).
+    /// Log-normal: `erfc(ln(t / median) / (sigma sqrt 2)) / 2` (Johnson, Kotz, Balakrishnan, vol.
+    /// 1, ch. 14).
     pub fn survival(&self, seconds: f64) -> f64 {
         match self {
             Self::Fixed(length) => f64::from(seconds < length.seconds()),
@@ -116,7 +116,13 @@ pub fn pile(stage: &Stage, capacity: f64) -> f64 {
 /// The fewest independent samples for which a one-sided 95 % upper bound of a quantile exists: the
 /// largest of n lies beyond it with probability `1 - q^n >= 0.95`.
 pub fn samples_for_bound(quantile: f64) -> f64 {
-    (libm::log(0.05) / libm::log(quantile)).ceil()
+    (libm::log(0.05) / libm::log(quantile)).ceil().abs()
+}
+
+/// What no failure among so many works proves a ratio to be below, with 95 % certainty:
+/// `1 - 0.05^(1/n)`, of which "three in n" is the rule of thumb for many.
+pub fn provable_ratio(samples: f64) -> f64 {
+    1.0 - libm::pow(0.05, 1.0 / samples)
 }
 
 /// Half the width of the 95 % interval of a tail's probability, as a share of it: the normal
@@ -176,6 +182,19 @@ mod tests {
         check(0.99, 299.0);
         check(0.999, 2_995.0);
         check(0.9999, 29_956.0);
+        assert!(samples_for_bound(1.0).is_infinite() && samples_for_bound(1.0) > 0.0);
+        for (n, ratio) in [
+            (1.0, 0.95),
+            (2.0, 0.776_393),
+            (59.0, 0.049_508),
+            (600.0, 0.004_980),
+        ] {
+            assert!(
+                (provable_ratio(n) - ratio).abs() < 1e-6,
+                "{n}: {}",
+                provable_ratio(n)
+            );
+        }
         let check = |quantile: f64, n: f64, half: f64| {
             assert!((tail_precision(quantile, n) / half - 1.0).abs() < 1e-3);
         };

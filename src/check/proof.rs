@@ -9,43 +9,47 @@ pub(super) fn samples(plan: &Plan, lines: &mut Lines) {
     if n < 1.0 {
         return;
     }
-    let said = |(name, statistic): &(&str, Statistic)| {
-        let Statistic::Quantile(quantile) = *statistic else {
-            return None;
+    let (mut known, mut bounded, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, statistic) in slo::STATISTICS {
+        let Statistic::Quantile(quantile) = statistic else {
+            continue;
         };
         let least = expect::samples_for_bound(quantile);
-        Some(if n < least {
-            format!("{name} not measurable (needs {least:.0})")
+        let precision = expect::tail_precision(quantile, n) * 100.0;
+        if n < least {
+            unknown.push(format!("{name} ({least:.0} needed)"));
+        } else if precision > 100.0 {
+            bounded.push(name);
         } else {
-            let precision = expect::tail_precision(quantile, n) * 100.0;
-            if precision > 100.0 {
-                format!("{name} an upper bound only")
-            } else {
-                format!("{name} \u{b1}{precision:.0} %")
-            }
-        })
-    };
-    let all: Vec<String> = slo::STATISTICS.iter().filter_map(said).collect();
+            known.push(format!("above {name} to \u{b1}{precision:.0} %"));
+        }
+    }
+    if !known.is_empty() {
+        let known = known.join(", ");
+        let text = format!("{n:.0} works tell the share of works {known}");
+        lines.fact("proof", text);
+    }
+    if !bounded.is_empty() {
+        let text = format!("only an upper bound for {}", bounded.join(", "));
+        lines.fact("proof", text);
+    }
+    if !unknown.is_empty() {
+        let text = format!("too few works for a bound of {}", unknown.join(", "));
+        lines.fact("proof", text);
+    }
     lines.fact(
         "proof",
         format!(
-            "{n:.0} works carry, of the tail's share: {}",
-            all.join(", ")
-        ),
-    );
-    lines.fact(
-        "proof",
-        format!(
-            "no failure among them would prove a ratio below {:.2} %",
-            300.0 / n
+            "no failure among {n:.0} works would prove a ratio below {:.2} %",
+            100.0 * expect::provable_ratio(n)
         ),
     );
     let limits = plan.validity;
     lines.fact(
         "validity",
         format!(
-            "invalid if the p99 of schedule_lag exceeds {} or the generator takes more than {:.0} % \
-             of a core",
+            "invalid if the p99 of generator_lag exceeds {} (validity.schedule_lag_p99), or a thread \
+             takes more than {:.0} % of its core over ten seconds (validity.cpu_share)",
             limits.schedule_lag_p99,
             limits.cpu_share * 100.0
         ),
@@ -62,8 +66,10 @@ pub(super) fn promises(plan: &Plan, lines: &mut Lines) {
         let upper = matches!(slo.relation, Relation::Less | Relation::LessEqual);
         let needed = match slo.statistic {
             Some(Statistic::Quantile(quantile)) if upper => expect::samples_for_bound(quantile),
-            // Zero failures prove a ratio below 3 / n.
-            None if upper && slo.subject.ends_with("_ratio") => (3.0 / slo.bound).ceil(),
+            // Zero failures prove a ratio below the p of which (1 - p)^n = 5 %.
+            None if upper && slo.subject.ends_with("_ratio") => {
+                expect::samples_for_bound(1.0 - slo.bound)
+            }
             _ => continue,
         };
         if n < needed {

@@ -24,13 +24,16 @@ impl Engine {
         };
         self.timers.set(
             work.due.min(overdue_at(work, plan.poll.give_up_after)),
-            slot,
+            slot.index,
         );
     }
 
     /// Looks at every work whose instant has come.
     pub(super) fn fire_timers(&mut self, now: Tick) {
-        while let Some((_, slot)) = self.timers.take(now) {
+        while let Some((_, place)) = self.timers.take(now) {
+            let Some(slot) = self.works.slot_at(place) else {
+                continue;
+            };
             let give_up_after = self.plan.poll.give_up_after;
             let Some(work) = self.works.get_mut(slot) else {
                 continue;
@@ -259,7 +262,7 @@ impl Engine {
                 self.recorder
                     .count_many(Count::SkippedSlots, slot_found.skipped);
                 let overdue_at = overdue_at(work, plan.poll.give_up_after);
-                self.timers.set(work.due.min(overdue_at), slot);
+                self.timers.set(work.due.min(overdue_at), slot.index);
             }
             Next::Confirmed(anomaly) => self.confirmed(slot, anomaly),
             _ => {}
@@ -271,6 +274,7 @@ impl Engine {
         if let Some(anomaly) = anomaly {
             self.recorder.count(anomaly.into());
         }
+        self.timers.cancel(slot.index);
         self.works.remove(slot);
     }
 
@@ -343,7 +347,7 @@ impl Engine {
                 due,
                 ..work
             });
-            self.timers.set(due, slot);
+            self.timers.set(due, slot.index);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What the service said about rates: the gate that a 429 closes, and the pace above the ceilings.
 //!
-//! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When the
-//! gate opens, requests leave at 0.7 of the rate that was measured when it closed (as AWS's adaptive
-//! retry does), growing by a tenth of that start each second, until the pace is above twice the
-//! measured rate and is dropped. Headers that announce what remains set a pace of their own, where
-//! the scenario says `learn = true`.
+//! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When
+//! the gate opens, requests leave at 0.7 of the rate that was measured when it closed, growing
+//! along the cubic of RFC 9438, section 4.2 (with the constants of AWS's adaptive retry), until the
+//! pace is above twice the measured rate and is dropped: after six seconds for few requests a
+//! second, after 23 s for a thousand. Headers that announce what remains set a pace of their own,
+//! where the scenario says `learn = true`.
 
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::RateHint;
@@ -13,8 +14,11 @@ use crate::work::RateHint;
 const UNSAID: Span = Span::from_secs(1);
 /// The share of the measured rate with which requests leave after a closure.
 const REDUCED: f64 = 0.7;
-/// In how many seconds the pace has grown by its own start.
-const GROWTH_SECONDS: f64 = 10.0;
+/// How steep the cubic of the recovery is, in requests per second to the fourth.
+const STEEPNESS: f64 = 0.4;
+/// For how many seconds the cubic is followed at least, once the measured rate is reached again:
+/// then 50 more leave each second. Twice of next to nothing would let all go at once that waited.
+const RISE_SECONDS: f64 = 5.0;
 /// The slowest pace, in requests per second.
 const SLOWEST: f64 = 0.5;
 
@@ -28,6 +32,8 @@ struct SendRate {
 impl SendRate {
     const SLOTS: usize = 11;
     const LENGTH: u64 = NANOS_PER_SECOND / 10;
+    /// All that is counted lies within this.
+    const WINDOW: Span = Span(Self::LENGTH * Self::SLOTS as u64);
 
     fn advance(&mut self, now: Tick) {
         let slot = now.0 / Self::LENGTH;
@@ -53,21 +59,29 @@ impl SendRate {
     }
 }
 
-/// The pace after a closure.
+/// The pace after a closure: `STEEPNESS x (t - plateau)^3 + measured`, where the plateau is the
+/// instant at which what was measured is reached again.
 #[derive(Clone, Copy, Debug)]
 struct Recovery {
     from: Tick,
-    start: f64,
+    measured: f64,
 }
 
 impl Recovery {
-    fn rate(self, now: Tick) -> f64 {
-        self.start * (1.0 + now.since(self.from).seconds() / GROWTH_SECONDS)
+    /// From the start to the plateau, in seconds.
+    fn plateau(self) -> f64 {
+        libm::cbrt(self.measured * (1.0 - REDUCED) / STEEPNESS)
     }
 
-    /// When the rate is twice the one that was measured when the gate closed.
+    fn rate(self, now: Tick) -> f64 {
+        let after = now.since(self.from).seconds() - self.plateau();
+        STEEPNESS * after * after * after + self.measured
+    }
+
+    /// When the rate is twice the one that was measured when the gate closed, or later.
     fn end(self) -> Tick {
-        self.from + Span::from_secs_f64(GROWTH_SECONDS * (2.0 / REDUCED - 1.0))
+        let after = libm::cbrt(self.measured / STEEPNESS).max(RISE_SECONDS);
+        self.from + Span::from_secs_f64(self.plateau() + after)
     }
 }
 
@@ -160,12 +174,13 @@ impl Gate {
         }
     }
 
-    /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it is
-    /// an event of its own: not one more answer of the round trip that closed the gate before, and
-    /// not the answer to a request that did not ask the gate while it was closed.
+    /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it
+    /// is an event of its own: not one more answer of the round trip that closed the gate before,
+    /// and not the answer to a request that did not ask the gate while it was closed.
     pub fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) -> bool {
         let until = at + hint.retry_after.unwrap_or(UNSAID);
         let is_event = sent >= self.open_at && self.last_event.is_none_or(|last| sent > last);
+        let measured = self.measured(at);
         if at >= self.open_at {
             self.closed_before =
                 Span(self.closed_before.0 + self.open_at.since(self.closed_from).0);
@@ -175,16 +190,27 @@ impl Gate {
         }
         if is_event {
             self.last_event = Some(at);
-            let start = (REDUCED * self.sends.per_second(at)).max(SLOWEST);
             self.recovery = Some(Recovery {
                 from: self.open_at,
-                start,
+                measured,
             });
         } else if let Some(recovery) = &mut self.recovery {
             recovery.from = self.open_at;
         }
         self.next = self.next.max(self.open_at);
         is_event
+    }
+
+    /// The rate of those that ask, as of now. A second in which the gate was closed measures
+    /// nothing: soon after it opened, the pace stands for it, but for no more than was measured
+    /// before.
+    fn measured(&mut self, now: Tick) -> f64 {
+        let sends = self.sends.per_second(now);
+        let paced = self
+            .recovery
+            .filter(|recovery| now < recovery.from + SendRate::WINDOW)
+            .map(|recovery| recovery.rate(now).min(recovery.measured));
+        sends.max(paced.unwrap_or(0.0)).max(SLOWEST / REDUCED)
     }
 
     /// Headers announced what remains; `on_the_wire` requests may still be counted against it.
@@ -251,13 +277,13 @@ mod tests {
             gate.sent(at(step * 10));
         }
         assert!(gate.throttled(at(1_000), at(1_010), &retry_after(10)));
-        let start = gate.recovery.map(|recovery| recovery.start);
+        let measured = gate.recovery.map(|recovery| recovery.measured);
         for step in 2..9 {
             assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), &retry_after(5)));
         }
         assert_eq!(gate.ask(at(13_000)), Err(Hold::Gate(at(13_010))));
         // What was measured before the closure still counts.
-        assert_eq!(gate.recovery.map(|recovery| recovery.start), start);
+        assert_eq!(gate.recovery.map(|recovery| recovery.measured), measured);
     }
 
     #[test]
@@ -287,23 +313,58 @@ mod tests {
                 .filter(|t| **t >= at(from) && **t < at(to))
                 .count()
         };
-        // 70/s growing by 7/s each second: about 73 in the first second, 108 in the sixth.
+        // The plateau is 4.217 s away. 100 + 0.1 ((t - 4.217)^4) between its bounds: 79 in the
+        // first second, 101 in the sixth.
         assert!(
-            (71..=77).contains(&within(11_000, 12_000)),
+            (77..=81).contains(&within(11_000, 12_000)),
             "{}",
             within(11_000, 12_000)
         );
         assert!(
-            (105..=112).contains(&within(16_000, 17_000)),
+            (99..=103).contains(&within(16_000, 17_000)),
             "{}",
             within(16_000, 17_000)
         );
-        // At 200/s, that is after 18.6 s, the pace is dropped.
+        // At 200/s, that is after 4.217 + 6.300 s, the pace is dropped.
         assert!(sent.len() > 10_000);
         assert!(
-            sent[10_000] >= at(29_500) && sent[10_000] <= at(29_700),
+            sent[10_000] >= at(21_500) && sent[10_000] <= at(21_600),
             "{:?}",
             sent[10_000]
+        );
+    }
+
+    #[test]
+    fn a_429_in_a_quiet_second_does_not_slow_the_next_minute() {
+        let mut gate = Gate::new(false);
+        gate.sent(at(100));
+        assert!(gate.throttled(at(100), at(110), &retry_after(1)));
+        // From 0.5/s at 1.11 s to 50.7/s: 0.8 + 5 s.
+        assert!(matches!(gate.ask(at(1_110)), Ok(())));
+        gate.sent(at(1_110));
+        assert!(matches!(gate.ask(at(1_200)), Err(Hold::Pace(_))));
+        let rate = gate.recovery.map(|recovery| recovery.rate(at(6_900)));
+        assert!(
+            rate.is_some_and(|rate| (50.0..52.0).contains(&rate)),
+            "{rate:?}"
+        );
+        assert_eq!(gate.ask(at(6_950)), Ok(()));
+        assert!(gate.recovery.is_none());
+    }
+
+    #[test]
+    fn a_second_behind_a_closed_gate_measures_nothing() {
+        let mut gate = Gate::new(false);
+        for step in 0..100 {
+            gate.sent(at(step * 10));
+        }
+        assert!(gate.throttled(at(1_000), at(1_000), &retry_after(5)));
+        // The first request after the closure is refused again: 0.7 of 0.7 of 100/s, not of 0/s.
+        assert!(gate.throttled(at(6_000), at(6_001), &retry_after(5)));
+        let rate = gate.recovery.map(|recovery| recovery.rate(at(11_001)));
+        assert!(
+            rate.is_some_and(|rate| (49.0..49.1).contains(&rate)),
+            "{rate:?}"
         );
     }
 

@@ -330,7 +330,7 @@ impl Engine {
                 work.stage = Stage::Retrying;
                 work.retries += 1;
                 work.due = at + hint.retry_after.unwrap_or(RETRY_UNSAID);
-                self.timers.set(work.due, slot);
+                self.timers.set(work.due, slot.index);
             }
             Next::Settle(outcome) => {
                 self.recorder.count(Count::Rejected);

@@ -1,4 +1,5 @@
-//! When to ask again: fixed, exponential, hinted. Pure functions of the plan, the seed and the work.
+//! When to ask again: fixed, exponential, hinted. Pure functions of the plan, the seed and the
+//! work.
 
 use crate::random::{Purpose, unit_at};
 use crate::scenario::{FirstPoll, Poll, PollFrom, PollPolicy};
@@ -26,7 +27,9 @@ pub fn first(poll: &Poll, seed: u64, seq: u64) -> Span {
 
 /// The slot that follows the slot `number` at `due`, whose poll was answered at `answered`.
 ///
-/// `hint` is the `Retry-After` of an open answer, where the policy listens to it.
+/// `hint` is the `Retry-After` of an open answer, where the policy listens to it. One of 0, or a
+/// date that is over, names no time to wait: the interval holds, or the work would be asked again
+/// and again without a pause.
 pub fn next(
     poll: &Poll,
     seed: u64,
@@ -35,6 +38,7 @@ pub fn next(
     answered: Tick,
     hint: Option<Span>,
 ) -> NextSlot {
+    let hint = hint.filter(|wait| *wait > Span::ZERO);
     if let (PollPolicy::Hinted, Some(wait)) = (poll.policy, hint) {
         return NextSlot {
             due: answered + wait,
@@ -198,6 +202,14 @@ mod tests {
         assert_eq!(check(&hinted, (0, 0.25), 0.5, None), (1.25, 1, 0));
         let fixed = poll(PollPolicy::Fixed, PollFrom::Schedule);
         assert_eq!(check(&fixed, (0, 0.25), 0.5, Some(7.0)), (1.25, 1, 0));
+    }
+
+    #[test]
+    fn a_hint_of_nothing_does_not_make_a_busy_loop() {
+        let hinted = poll(PollPolicy::Hinted, PollFrom::Schedule);
+        assert_eq!(check(&hinted, (0, 0.25), 0.5, Some(0.0)), (1.25, 1, 0));
+        let hinted = poll(PollPolicy::Hinted, PollFrom::Answer);
+        assert_eq!(check(&hinted, (0, 0.25), 0.5, Some(0.0)), (1.5, 1, 0));
     }
 
     #[test]

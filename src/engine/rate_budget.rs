@@ -1,8 +1,8 @@
 //! `RateBudget`: the ceilings that the scenario sets, as governor's token buckets on given time.
 //!
 //! A request needs a token of every ceiling that applies to it, or it takes none: a bucket that has
-//! granted is rewound when a later one refuses, so no token is lost and none is spent twice. In every
-//! window of `w` seconds at most `burst + rate x w` requests leave (GCRA, ITU-T I.371).
+//! granted is rewound when a later one refuses, so no token is lost and none is spent twice. In
+//! every window of `w` seconds at most `burst + rate x w` requests leave (GCRA, ITU-T I.371).
 
 use std::cell::Cell;
 use std::num::NonZeroU32;

@@ -1,7 +1,8 @@
-//! `WorkTable`: the works that are followed, in generational slots, and the ids that are remembered.
+//! `WorkTable`: the works that are followed, in generational slots, and the ids that are
+//! remembered.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::Hasher;
+use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::lifecycle::Stage;
 use crate::time::Tick;
@@ -111,15 +112,20 @@ impl WorkTable {
         Some(*work)
     }
 
+    /// The slot of the work at a place.
+    pub fn slot_at(&self, index: u32) -> Option<Slot> {
+        let place = self.places.get(index as usize)?;
+        place.work.as_ref().map(|_| Slot {
+            index,
+            generation: place.generation,
+        })
+    }
+
     /// The slots of all works, in the order of their places.
     pub fn slots(&self) -> Vec<Slot> {
-        (0..)
-            .zip(&self.places)
-            .filter(|(_, place)| place.work.is_some())
-            .map(|(index, place)| Slot {
-                index,
-                generation: place.generation,
-            })
+        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        (0..places)
+            .filter_map(|index| self.slot_at(index))
             .collect()
     }
 
@@ -134,13 +140,46 @@ impl WorkTable {
     }
 }
 
+/// Works by the fingerprint of their id. Never walked, so its order does not matter; the
+/// fingerprint is a hash already, and the same in every run.
+#[expect(
+    clippy::disallowed_types,
+    reason = "the hasher is fixed, and nothing walks the map"
+)]
+type Holders = std::collections::HashMap<u128, u32, BuildHasherDefault<LowHalf>>;
+
+/// Hashes a number that is a hash to its lower half.
+#[derive(Clone, Copy, Debug, Default)]
+struct LowHalf(u64);
+
+impl Hasher for LowHalf {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut half = [0; 8];
+        let length = bytes.len().min(8);
+        half[..length].copy_from_slice(&bytes[..length]);
+        self.0 = u64::from_le_bytes(half);
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is what is wanted"
+    )]
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
 /// Ids of open works, and of settled ones for a while: is an id given twice?
 ///
-/// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a probability
-/// of 1e-21 (birthday bound).
+/// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a
+/// probability of 1e-21 (birthday bound).
 #[derive(Debug, Default)]
 pub struct KnownIds {
-    known: BTreeMap<u128, u32>,
+    known: Holders,
     leaving: VecDeque<(Tick, u128)>,
 }
 
@@ -231,9 +270,11 @@ impl Words {
 }
 
 /// The last bodies of open works, within a bound of bytes: what a stuck work said last.
+///
+/// A work that leaves takes its body along, so the place alone names the tenant.
 #[derive(Debug)]
 pub struct LastBodies {
-    bodies: BTreeMap<Slot, Box<str>>,
+    bodies: Vec<Option<Box<str>>>,
     bytes: u64,
     most: u64,
 }
@@ -242,7 +283,7 @@ impl LastBodies {
     /// Holds at most this many bytes of bodies.
     pub const fn new(most: u64) -> Self {
         Self {
-            bodies: BTreeMap::new(),
+            bodies: Vec::new(),
             bytes: 0,
             most,
         }
@@ -255,13 +296,17 @@ impl LastBodies {
             return false;
         }
         self.bytes += body.len() as u64;
-        self.bodies.insert(slot, body);
+        let place = slot.index as usize;
+        if place >= self.bodies.len() {
+            self.bodies.resize(place + 1, None);
+        }
+        self.bodies[place] = Some(body);
         true
     }
 
     /// Takes the body of a work.
     pub fn take(&mut self, slot: Slot) -> Option<Box<str>> {
-        let body = self.bodies.remove(&slot)?;
+        let body = self.bodies.get_mut(slot.index as usize)?.take()?;
         self.bytes -= body.len() as u64;
         Some(body)
     }

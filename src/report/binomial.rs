@@ -1,9 +1,9 @@
 //! Binomial: exact distribution functions of counts, for the bounds of shares and quantiles.
 //!
-//! Nothing but the ratio of neighbouring probabilities is used, so there is no special function whose
-//! series could stop too early: the weights are built outward from the mode until they no longer
-//! matter, and divided by their sum. The cost grows with the square root of `n`; 28 million samples
-//! (eight hours at 1,000/s) take a millisecond.
+//! Nothing but the ratio of neighbouring probabilities is used, so there is no special function
+//! whose series could stop too early: the weights are built outward from the mode until they no
+//! longer matter, and divided by their sum. The cost grows with the square root of `n`; 28 million
+//! samples (eight hours at 1,000/s) take a millisecond.
 
 /// One-sided confidence of every bound.
 pub const CONFIDENCE: f64 = 0.95;
@@ -62,10 +62,11 @@ pub fn at_most(k: u64, n: u64, p: f64) -> f64 {
     window.share.iter().take(until).sum()
 }
 
-/// One-sided 95 % bounds of a probability after `k` successes in `n > 0` trials, each valid by itself.
+/// One-sided 95 % bounds of a probability after `k` successes in `n > 0` trials, each valid by
+/// itself.
 ///
-/// Clopper and Pearson, Biometrika 26 (1934), 404-413: the upper bound is the `p` at which as few as
-/// `k` would be seen in 5 % of all experiments, the lower one that at which as many would be.
+/// Clopper and Pearson, Biometrika 26 (1934), 404-413: the upper bound is the `p` at which as few
+/// as `k` would be seen in 5 % of all experiments, the lower one that at which as many would be.
 pub fn share_bounds(k: u64, n: u64) -> (f64, f64) {
     let alpha = 1.0 - CONFIDENCE;
     let low = match k {
@@ -98,16 +99,16 @@ fn solve(beyond: impl Fn(f64) -> bool) -> f64 {
 /// Ranks (from 1) of the samples that bound the quantile `q` of the law behind `n` samples, each
 /// one-sidedly with 95 % confidence; `None` where `n` is too small for a bound to exist.
 ///
-/// David and Nagaraja, Order Statistics (2003), 7.1: the r-th smallest of `n` samples lies at or above
-/// the quantile with probability `P(Bin(n, q) <= r - 1)`.
+/// David and Nagaraja, Order Statistics (2003), 7.1: the r-th smallest of `n` samples lies at or
+/// above the quantile with probability `P(Bin(n, q) <= r - 1)`.
 pub fn rank_bounds(q: f64, n: u64) -> (Option<u64>, Option<u64>) {
     if n == 0 {
         return (None, None);
     }
     let window = Window::new(n, q);
     let (mut low, mut high) = (None, None);
-    // Before a share is added `below` is P(Bin <= rank - 2), which judges the rank before; after it is
-    // added, P(Bin <= rank - 1), which judges this one.
+    // Before a share is added `below` is P(Bin <= rank - 2), which judges the rank before; after it
+    // is added, P(Bin <= rank - 1), which judges this one.
     let mut below = 0.0;
     for (offset, share) in (0_u64..).zip(&window.share) {
         let rank = window.first + offset + 1;

@@ -1,7 +1,8 @@
 //! CSV: a row a second in `intervals.csv`, a row a work in `works.csv`.
 //!
-//! Readers go by column name. Times are seconds with six decimals, an empty cell is "did not happen"
-//! or "no samples". Text that came from a service is quoted as RFC 4180 has it, and left as it is.
+//! Readers go by column name. Times are seconds with six decimals, an empty cell is "did not
+//! happen" or "no samples". Text that came from a service is quoted as RFC 4180 has it, and left as
+//! it is.
 
 use std::io;
 

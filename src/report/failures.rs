@@ -1,7 +1,7 @@
 //! `failures.jsonl`: the bodies that explain what went wrong, capped.
 //!
-//! Each outcome has its own allowance of lines, so that a flood of refused submits at the start cannot
-//! hide the one work that failed in the night.
+//! Each outcome has its own allowance of lines, so that a flood of refused submits at the start
+//! cannot hide the one work that failed in the night.
 
 use std::io;
 

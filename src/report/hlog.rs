@@ -1,10 +1,12 @@
-//! The `HdrHistogram` interval log: every sample of a run, for the standard tools and for `rebuild`.
+//! The `HdrHistogram` interval log: every sample of a run, for the standard tools and for
+//! `rebuild`.
 //!
-//! Format 1.3 as the Java classes `HistogramLogWriter` and `HistogramLogReader` have it; each metric is
-//! a tag, values are microseconds. A comment ends each interval, so that a reader can tell a whole
-//! interval from one whose last lines were never written.
+//! Format 1.3 as the Java classes `HistogramLogWriter` and `HistogramLogReader` have it; each
+//! metric is a tag, values are microseconds. A comment ends each interval, so that a reader can
+//! tell a whole interval from one whose last lines were never written.
 //!
-//! Intervals are [`coarse`] in long runs: 1 s up to an hour of load, 10 s up to ten hours, 60 s beyond.
+//! Intervals are [`coarse`] in long runs: 1 s up to an hour of load, 10 s up to ten hours, 60 s
+//! beyond.
 
 use std::fmt::Write as _;
 use std::io;

@@ -1,7 +1,8 @@
-//! Quantiles without survivors' bias: works that never got an answer count as larger than every value.
+//! Quantiles without survivors' bias: works that never got an answer count as larger than every
+//! value.
 //!
-//! A quantile `q` of `n` samples is the value of rank `ceil(q n)`, where `n` counts those *beyond* as
-//! well. A rank that falls among the beyond has no value; it is larger than all that was seen.
+//! A quantile `q` of `n` samples is the value of rank `ceil(q n)`, where `n` counts those *beyond*
+//! as well. A rank that falls among the beyond has no value; it is larger than all that was seen.
 
 use hdrhistogram::Histogram;
 

@@ -1,7 +1,8 @@
 //! Rebuild: a run read back from its files, also one that was killed.
 //!
-//! The report ends at the last instant up to which both `intervals.csv` and `histograms.hlog` are whole.
-//! What was cut off after it is left out and said. Works open at that instant are unresolved.
+//! The report ends at the last instant up to which both `intervals.csv` and `histograms.hlog` are
+//! whole. What was cut off after it is left out and said. Works open at that instant are
+//! unresolved.
 
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -18,7 +19,8 @@ use crate::record::snapshot::Snapshot;
 use crate::time::{Span, Tick};
 use crate::work::Outcome;
 
-/// The word of works that were open when a run was killed: what a poll last said of them is not known.
+/// The word of works that were open when a run was killed: what a poll last said of them is not
+/// known.
 pub const NOT_RECORDED: &str = "(not recorded)";
 
 /// What a run directory holds.
@@ -155,8 +157,8 @@ impl io::Read for Ending<'_> {
     }
 }
 
-/// Reads a CSV file row by row. Returns whether its end was cut off: a row that cannot be read is an
-/// error only if another one comes after it.
+/// Reads a CSV file row by row. Returns whether its end was cut off: a row that cannot be read is
+/// an error only if another one comes after it.
 fn rows(
     file: &'static str,
     from: &mut dyn io::Read,

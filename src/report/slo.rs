@@ -2,7 +2,8 @@
 //!
 //! | judged | bound | source |
 //! |---|---|---|
-//! | quantiles | order statistics, over `count + beyond` | David and Nagaraja, Order Statistics, 7.1 |
+//! | quantiles | order statistics, over `count + beyond` | David and Nagaraja, Order Statistics,
+//! 7.1 |
 //! | ratios | Clopper-Pearson | Biometrika 26 (1934), 404-413 |
 //! | mean | normal law with the sample's standard error | central limit theorem |
 //! | max, counts, `achieved_rate` | exact | |
@@ -218,8 +219,8 @@ fn mean(sample: &Sample) -> (f64, f64, f64) {
     )
 }
 
-/// Value and bounds of a quantile. The bounds take the far edges of the histogram's cells, so that the
-/// rounding of the histogram can only widen them.
+/// Value and bounds of a quantile. The bounds take the far edges of the histogram's cells, so that
+/// the rounding of the histogram can only widen them.
 fn quantile(sample: &Sample, q: f64, n: u64) -> (f64, f64, f64) {
     let (low, high) = rank_bounds(q, n);
     // Absent ranks stand in as ones that ascend too and are not looked at.

@@ -308,6 +308,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
         version: text("version")?,
         started_at: started.as_microsecond(),
         target: text("target")?,
+        load_planned: span("load_planned_s")?,
         load: span("load_s")?,
         duration: span("duration_s")?,
         ended_by: EndedBy::ALL.into_iter().find(|why| why.word() == word)?,

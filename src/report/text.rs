@@ -1,18 +1,22 @@
-//! The summary on the terminal: the verdict first, then why, then the figures, then what should worry
-//! the reader. 80 columns, readable without colour; the shell strips the styles where they would not
-//! show.
+//! The summary on the terminal: the verdict first, then why, then the figures, then what should
+//! worry the reader. As wide as the terminal, readable without colour; the shell strips the styles
+//! where they would not show.
 
 pub mod number;
+pub mod wrap;
 
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
+use self::wrap::hanging;
 use super::quantiles::{Quantiles, Sample};
+use super::rebuild::NOT_RECORDED;
 use super::slo::{Decision, Estimate, Judgement, Ratio, polls_per_work};
-use super::{Report, Verdict, binomial};
+use super::{EndedBy, Report, Verdict, binomial};
 use crate::record::Metric;
 use crate::record::ledger::{Count, Group};
+use crate::record::snapshot::Snapshot;
 use crate::scenario::{Slo, Statistic};
 
 const BOLD: Style = Style::new().bold();
@@ -24,13 +28,16 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 /// How many stuck statuses and anomalies are shown; the rest is in `summary.json`.
 const SHOWN: usize = 5;
 
-/// The columns of a terminal.
-const WIDTH: usize = 80;
+/// The columns of a terminal, and of what is no terminal.
+pub const COLUMNS: usize = 80;
 
-/// The whole summary, with styles.
-pub fn summary(report: &Report) -> String {
+/// In so many columns the wide table fits.
+const WIDE: usize = 73;
+
+/// The whole summary, with styles, in lines of at most `columns` characters; 60 is the least.
+pub fn summary(report: &Report, columns: usize) -> String {
     let mut out = String::new();
-    write_all(&mut out, report).expect("a String takes everything");
+    write_all(&mut out, report, columns).expect("a String takes everything");
     out
 }
 
@@ -53,12 +60,12 @@ pub fn line(report: &Report) -> String {
     )
 }
 
-fn write_all(out: &mut String, report: &Report) -> fmt::Result {
-    headline(out, report)?;
-    promises(out, report)?;
+fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
+    headline(out, report, columns)?;
+    promises(out, report, columns)?;
     ratios(out, report)?;
-    table(out, report)?;
-    worries(out, report)?;
+    table(out, report, columns)?;
+    worries(out, report, columns)?;
     section(out, "files")?;
     writeln!(out, "  {}", report.facts.run_dir)
 }
@@ -68,26 +75,11 @@ fn section(out: &mut String, name: &str) -> fmt::Result {
 }
 
 /// Writes a sentence over as many lines as it needs, each behind `indent` spaces.
-fn wrapped(out: &mut String, indent: usize, text: &str) -> fmt::Result {
-    let mut column = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if column > 0 && indent + column + 1 + length > WIDTH {
-            writeln!(out)?;
-            column = 0;
-        }
-        if column == 0 {
-            write!(out, "{:indent$}{word}", "")?;
-            column = length;
-        } else {
-            write!(out, " {word}")?;
-            column += 1 + length;
-        }
-    }
-    writeln!(out)
+fn wrapped(out: &mut String, indent: usize, columns: usize, text: &str) -> fmt::Result {
+    writeln!(out, "{:indent$}{}", "", hanging(text, indent, columns))
 }
 
-fn headline(out: &mut String, report: &Report) -> fmt::Result {
+fn headline(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let style = match report.verdict {
         Verdict::Pass => GREEN,
         Verdict::Undecided => YELLOW,
@@ -95,9 +87,16 @@ fn headline(out: &mut String, report: &Report) -> fmt::Result {
     };
     let (facts, word) = (&report.facts, report.verdict.word().to_uppercase());
     let why = why(report);
-    writeln!(out, "{style}{word}{style:#}  {}: {why}", facts.scenario)?;
+    let line = hanging(&format!("{word}  {}: {why}", facts.scenario), 2, columns);
+    let rest = line.strip_prefix(&word).unwrap_or_default();
+    writeln!(out, "{style}{word}{style:#}{rest}")?;
     for reason in &report.reasons {
-        wrapped(out, 2, &format!("{}: {}", reason.code.word(), reason.text))?;
+        wrapped(
+            out,
+            2,
+            columns,
+            &format!("{}: {}", reason.code.word(), reason.text),
+        )?;
     }
     let rates = match (
         facts.achieved_rate(&report.snapshot),
@@ -111,21 +110,32 @@ fn headline(out: &mut String, report: &Report) -> fmt::Result {
         _ => String::new(),
     };
     let about = format!(
-        "{}, {} of load in {} altogether{rates}, seed {}, ended by {}",
-        number::tame(&facts.target, 60),
+        "{}, {} of load in {} altogether{rates}, seed {}, {}",
+        number::tame(&facts.target, columns - 5),
         number::time(facts.load.seconds()),
         number::time(facts.duration.seconds()),
         facts.seed,
-        facts.ended_by.word(),
+        ending(facts.ended_by),
     );
-    wrapped(out, 2, &about)?;
+    wrapped(out, 2, columns, &about)?;
     if facts.insecure {
         writeln!(out, "  {YELLOW}certificates were not checked{YELLOW:#}")?;
     }
     for note in &facts.notes {
-        wrapped(out, 2, &format!("note: {note}"))?;
+        wrapped(out, 2, columns, &format!("note: {note}"))?;
     }
     Ok(())
+}
+
+/// How a run ended, in words.
+const fn ending(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Plan => "ended as planned",
+        EndedBy::Interrupt => "interrupted",
+        EndedBy::Abort => "stopped, as the first submit was refused",
+        EndedBy::Error => "stopped by an error",
+        EndedBy::Killed => "killed",
+    }
 }
 
 /// The verdict in half a sentence.
@@ -146,13 +156,14 @@ fn why(report: &Report) -> String {
         }
         Verdict::Pass if all == 0 => "a valid run; it has no SLO".to_owned(),
         Verdict::Pass => format!("{all} of {all} SLOs kept"),
+        Verdict::Undecided if undecided == 0 => "the run broke off before its end".to_owned(),
         Verdict::Undecided => format!("{undecided} of {all} SLOs undecided, {few}"),
         Verdict::Fail if undecided == 0 => format!("{failed} of {all} SLOs failed"),
         Verdict::Fail => format!("{failed} of {all} SLOs failed, {undecided} undecided"),
     }
 }
 
-fn promises(out: &mut String, report: &Report) -> fmt::Result {
+fn promises(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     if report.slo.is_empty() {
         return Ok(());
     }
@@ -164,9 +175,9 @@ fn promises(out: &mut String, report: &Report) -> fmt::Result {
             Decision::Undecided => YELLOW,
         };
         let word = judged.decision.word();
-        let that = number::tame(&judged.slo.that, 60);
+        let that = number::tame(&judged.slo.that, columns - 15);
         writeln!(out, "  {style}{word:<9}{style:#}  {that}")?;
-        wrapped(out, 13, &measured(report, judged))?;
+        wrapped(out, 13, columns, &measured(report, judged))?;
     }
     Ok(())
 }
@@ -190,17 +201,17 @@ fn measured(report: &Report, judged: &Judgement) -> String {
     let Some(n) = estimate.n else {
         return format!("it is {}", show(estimate.value));
     };
-    let mut text = format!("{} over {}", show(estimate.value), number::count(n));
+    let mut text = format!(
+        "{} over {}",
+        show(estimate.value),
+        number::counted(n, "sample")
+    );
     let Estimate { low, high, .. } = estimate;
     if low.is_finite() && high.is_finite() && low < high {
-        let bounds = format!(
-            "; at least {}, at most {} (each 95 %)",
-            show(low),
-            show(high)
-        );
+        let bounds = format!("; 95 % bounds {} and {}", show(low), show(high));
         text.push_str(&bounds);
     } else if low.is_finite() && high.is_infinite() {
-        let bound = format!("; at least {} (95 %), no upper bound", show(low));
+        let bound = format!("; 95 % lower bound {}, no upper bound", show(low));
         text.push_str(&bound);
     }
     if let Some(Statistic::Quantile(q)) = judged.slo.statistic {
@@ -264,7 +275,7 @@ fn value(quantile: Option<f64>, sample: &Sample) -> String {
     }
 }
 
-fn table(out: &mut String, report: &Report) -> fmt::Result {
+fn table(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let samples = [
         Metric::AcceptLatency,
         Metric::AcceptServiceTime,
@@ -272,15 +283,28 @@ fn table(out: &mut String, report: &Report) -> fmt::Result {
     ]
     .map(|metric| Sample::of(&report.snapshot, metric));
     let figures = samples.each_ref().map(Sample::figures);
-    writeln!(
-        out,
-        "\n{BOLD}{:<10}{:>20}{:>23}{:>20}{BOLD:#}",
-        "", "accept latency", "accept service time", "time to terminal"
-    )?;
-    let mut row = |name: &str, cells: [String; 3]| {
-        let [a, b, c] = cells;
-        writeln!(out, "  {name:<8}{a:>20}{b:>23}{c:>20}")
+    let widths = if columns < WIDE {
+        [14, 18, 14]
+    } else {
+        [20, 23, 20]
     };
+    let row = |name: &str, cells: [String; 3]| {
+        let cells = cells.iter().zip(widths);
+        let cells = cells.map(|(cell, width)| format!("{cell:>width$}"));
+        format!("  {name:<8}{}", cells.collect::<String>())
+    };
+    writeln!(out)?;
+    let heads: &[[&str; 3]] = if columns < WIDE {
+        &[
+            ["accept", "accept service", "time to"],
+            ["latency", "time", "terminal"],
+        ]
+    } else {
+        &[["accept latency", "accept service time", "time to terminal"]]
+    };
+    for head in heads {
+        writeln!(out, "{BOLD}{}{BOLD:#}", row("", head.map(str::to_owned)))?;
+    }
     let parts: [(&str, Part); 7] = [
         ("min", |of| of.min),
         ("p50", |of| of.p50),
@@ -292,34 +316,38 @@ fn table(out: &mut String, report: &Report) -> fmt::Result {
     ];
     for (name, part) in parts {
         let cell = |index: usize| value(part(&figures[index]), &samples[index]);
-        row(name, [cell(0), cell(1), cell(2)])?;
+        writeln!(out, "{}", row(name, [cell(0), cell(1), cell(2)]))?;
     }
-    row("samples", figures.map(|of| number::count(of.count)))?;
+    let samples = figures.map(|of| number::count(of.count));
+    writeln!(out, "{}", row("samples", samples))?;
     if figures.iter().any(|of| of.beyond > 0) {
-        row("beyond", figures.map(|of| number::count(of.beyond)))?;
+        let beyond = figures.map(|of| number::count(of.beyond));
+        writeln!(out, "{}", row("beyond", beyond))?;
         let dim = "beyond: without an answer; they count as larger than every value";
+        let dim = hanging(dim, 2, columns);
         writeln!(out, "  {DIM}{dim}{DIM:#}")?;
     }
     Ok(())
 }
 
-fn worries(out: &mut String, report: &Report) -> fmt::Result {
+fn worries(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let mut lines = stuck(report);
     lines.extend(anomalies(report));
     lines.extend(limits(report));
     if !lines.is_empty() {
         section(out, "worth a look")?;
         for line in lines {
-            wrapped(out, 2, &line)?;
+            wrapped(out, 2, columns, &line)?;
         }
     }
     section(out, "what asking cost")?;
     for line in costs(report) {
-        wrapped(out, 2, &line)?;
+        wrapped(out, 2, columns, &line)?;
     }
     Ok(())
 }
 
+/// Works that are open, expired or lost, by the last word that a poll had for them.
 fn stuck(report: &Report) -> Vec<String> {
     let mut stuck: Vec<_> = report.snapshot.stuck.iter().collect();
     stuck.sort_by_key(|(_, works)| std::cmp::Reverse(**works));
@@ -327,12 +355,17 @@ fn stuck(report: &Report) -> Vec<String> {
         .iter()
         .take(SHOWN)
         .map(|(status, works)| {
-            let works = number::count(**works);
-            format!("stuck at {}: {works}", number::tame(status, 40))
+            let last = match status.as_ref() {
+                Snapshot::NO_WORD => "no poll had a status".to_owned(),
+                NOT_RECORDED => "status not recorded".to_owned(),
+                status => format!("last status {}", number::tame(status, 40)),
+            };
+            format!("works without an end, {last}: {}", number::count(**works))
         })
         .collect();
     if stuck.len() > SHOWN {
-        lines.push(format!("stuck at {} other statuses", stuck.len() - SHOWN));
+        let others = stuck.len() - SHOWN;
+        lines.push(format!("works without an end, at {others} other statuses"));
     }
     lines
 }
@@ -393,11 +426,11 @@ fn limits(report: &Report) -> Vec<String> {
         let family = report.facts.rate_limit_family.as_ref();
         let family = family.map_or_else(String::new, |name| format!("; headers: {name}"));
         lines.push(format!(
-            "answers 429: {} ({} to submits, {} to polls), in {} closures of the gate{family}",
+            "answers 429: {} ({} to submits, {} to polls), in {} of the gate{family}",
             number::count(all),
             number::count(submits),
             number::count(polls),
-            number::count(counts.get(Count::GateClosures)),
+            number::counted(counts.get(Count::GateClosures), "closure"),
         ));
     }
     lines
@@ -415,10 +448,10 @@ fn costs(report: &Report) -> Vec<String> {
     };
     let mut lines = vec![
         format!(
-            "{} polls{per_work}; {} slots skipped; {} connections opened",
-            number::count(counts.get(Count::Polls)),
-            number::count(counts.get(Count::SkippedSlots)),
-            number::count(counts.get(Count::NewConnections)),
+            "{}{per_work}; {} skipped; {} opened",
+            number::counted(counts.get(Count::Polls), "poll"),
+            number::counted(counts.get(Count::SkippedSlots), "slot"),
+            number::counted(counts.get(Count::NewConnections), "connection"),
         ),
         format!(
             "a due poll waited (p99) {} for the budget, {} at the gate",

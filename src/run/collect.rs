@@ -14,12 +14,18 @@ use crate::scenario::Plan;
 use crate::shell::driver::{Control, Finished, Health, Message};
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::Screen;
-use crate::time::Span;
+use crate::time::{Span, Tick};
+
+/// An interval that is not cut short.
+const WHOLE: Span = Span::from_secs(1);
 
 /// Takes in what a shard tells.
 #[derive(Debug)]
 pub(super) struct Collector {
     load: Span,
+    /// When the drain began, as far as it has.
+    drain: Option<Tick>,
+    drain_limit: Span,
     stages: usize,
     directory: RunDirectory,
     screen: Screen,
@@ -48,6 +54,8 @@ impl Collector {
     ) -> Self {
         Self {
             load: crate::arrival::length(&plan.load),
+            drain: None,
+            drain_limit: plan.drain_limit,
             stages: plan.load.len(),
             directory,
             screen,
@@ -66,7 +74,13 @@ impl Collector {
                 Message::Interval(interval, health) => {
                     self.health = health;
                     self.interval(&interval);
-                    self.screen.show(&self.progress(&interval));
+                    if interval.stage.is_none() {
+                        self.drain.get_or_insert(interval.start);
+                    }
+                    // The rates of a piece of a second, where the load was stopped, would mislead.
+                    if interval.length >= WHOLE {
+                        self.screen.show(&self.progress(&interval));
+                    }
                 }
             }
         }
@@ -98,11 +112,16 @@ impl Collector {
         let counts = &self.snapshot.counts;
         let seconds = interval.length.seconds().max(1e-6);
         let rate = |count| per_second(interval.counts.get(count), seconds);
-        let in_load = interval.stage.is_some();
-        let [lag] = Sample::seen(&self.snapshot.histograms, Metric::GeneratorLag).quantiles([0.99]);
+        let p99 = |metric| {
+            let [p99] = Sample::seen(&self.snapshot.histograms, metric).quantiles([0.99]);
+            p99
+        };
+        let until = self.drain.map_or(self.load.0, |begun| {
+            begun.0.saturating_add(self.drain_limit.0)
+        });
         Progress {
             elapsed: Span(interval.end().0),
-            remaining: in_load.then(|| Span(self.load.0.saturating_sub(interval.end().0))),
+            remaining: Span(until.saturating_sub(interval.end().0)),
             stage: interval
                 .stage
                 .map(|stage| (usize::from(stage), self.stages)),
@@ -111,12 +130,14 @@ impl Collector {
             accepted: counts.get(Count::Accepted),
             backlog: interval.gauges.backlog,
             completed: counts.get(Count::Completed),
-            failed: counts.get(Count::Failed)
+            work_failures: counts.get(Count::Failed)
                 + counts.get(Count::Expired)
                 + counts.get(Count::Lost),
-            refused: counts.get(Count::Rejected) + counts.get(Count::IntakeFailed),
+            intake_failures: counts.get(Count::Rejected) + counts.get(Count::IntakeFailed),
             rate_limited: counts.get(Count::RateLimited),
-            schedule_lag_p99: lag,
+            accept_latency_p99: p99(Metric::AcceptLatency),
+            time_to_terminal_p99: p99(Metric::TimeToTerminal),
+            generator_lag_p99: p99(Metric::GeneratorLag),
         }
     }
 

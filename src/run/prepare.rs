@@ -3,11 +3,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use super::Mistake;
 use crate::check::{self, Weight};
 use crate::engine::Refusal;
+use crate::report::text::number;
+use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
 use crate::scenario::{Arrivals, Base, Plan, SecretRef};
@@ -31,11 +34,12 @@ pub struct Scenario {
 /// Reads a scenario file. Every mistake in it is in the answer at once.
 pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Scenario, Mistake> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Mistake(format!(
-            "cannot read the scenario {shown}: {error}\nhint: `scenarios/` has some that are ready to run"
+            "cannot read the scenario {shown}: {error}\nhint: name a TOML file, such as scenarios/quickstart.toml of the repository"
         ))
     })?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let read_file = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     let draw = |mistakes: Vec<_>| {
@@ -56,6 +60,16 @@ pub fn read_scenario(path: &Path, sets: &[String], coloured: bool) -> Result<Sce
         plan: Arc::new(plan),
         resolved,
     })
+}
+
+fn not_utf8(path: &Path, error: &FromUtf8Error) -> Mistake {
+    let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = sound.split(|byte| *byte == b'\n').count();
+    Mistake(format!(
+        "{}:{line}: found bytes that are not UTF-8, expected TOML\n\
+         hint: save it as UTF-8; an accent of an older encoding looks like this",
+        path.display()
+    ))
 }
 
 /// `reports/<name>-<UTC time>`.
@@ -91,6 +105,12 @@ pub(super) fn key(plan: &Plan) -> Result<Option<Secret>, Mistake> {
         Err(Missing::Unset) if is_simulator => Ok(Some(secret::for_simulator())),
         Err(missing) => Err(no_key("target.api_key", reference, &missing)),
     }
+}
+
+/// What `run` would say of the key; none if it is there.
+pub fn key_warning(plan: &Plan) -> Option<String> {
+    let Mistake(text) = key(plan).err()?;
+    text.lines().next().map(str::to_owned)
 }
 
 /// Says why there is no key, and what to do.
@@ -234,8 +254,8 @@ pub(super) fn wire(plan: &Plan, url: &str) -> Result<Wire, Mistake> {
     .map_err(|error| Mistake(error.to_string()))
 }
 
-/// What is said before the load begins.
-pub(super) fn opening(plan: &Plan, path: &Path) -> Vec<String> {
+/// What is said before the load begins, in lines of at most `columns` characters.
+pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
     let target = match &plan.target.base {
         Base::Simulator => "the built-in simulator".to_owned(),
         Base::Url(url) => url.clone(),
@@ -258,7 +278,7 @@ pub(super) fn opening(plan: &Plan, path: &Path) -> Vec<String> {
             need.if_silent
         ));
     }
-    lines
+    lines.iter().map(|line| hanging(line, 2, columns)).collect()
 }
 
 /// What to put right when the first answer was a refusal.
@@ -282,11 +302,6 @@ pub(super) fn refused(plan: &Plan, refusal: &Refusal) -> String {
         403 => "is the key of the team that owns the intake?",
         _ => "is target.intake_id spelled right, and target.base_url without a path of its own?",
     };
-    let body: String = refusal
-        .body
-        .chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect();
-    format!("{sentence}\nit said: {body}\nhint: {hint}; the run was stopped")
+    let body = number::tame(&refusal.body, 200);
+    format!("the run was stopped: {sentence}\nit said: {body}\nhint: {hint}")
 }

@@ -22,8 +22,8 @@ pub enum CorpusOrder {
 impl Corpus {
     /// Reads rows: CSV with a header line if `name` ends in `.csv`, otherwise a JSON object a line.
     ///
-    /// Every row must have all `needed` fields. A JSON string counts by its content, any other value
-    /// by its JSON text.
+    /// Every row must have all `needed` fields. A JSON string counts by its content, any other
+    /// value by its JSON text.
     pub fn read(
         name: &str,
         bytes: &[u8],

@@ -1,7 +1,7 @@
 //! The catalogue: every key of a scenario, its kind, its default and what it means.
 //!
-//! The check of a file, the JSON Schema, the reference in `docs/scenario.md` and the suggestions for
-//! unknown keys all come from this one list.
+//! The check of a file, the JSON Schema, the reference in `docs/scenario.md` and the suggestions
+//! for unknown keys all come from this one list.
 
 use super::kind::Kind;
 use Kind::{
@@ -35,7 +35,8 @@ pub enum Fallback {
     Unless(&'static [&'static str], &'static str),
     /// This value where a sister has a word; elsewhere the key is refused.
     When(&'static str, &'static str, &'static str),
-    /// A tenth of a second's worth of the sister, at least 1; without the sister the key is refused.
+    /// A tenth of a second's worth of the sister, at least 1; without the sister the key is
+    /// refused.
     BurstOf(&'static str),
 }
 
@@ -197,7 +198,7 @@ pub const KEYS: &[Key] = &[
     key("api.submit.poll_url.body", Pointer, Nothing, "In the body."),
     key("api.submit.sync", AnyOf(&[Choice(&["never", "body"]), Statuses]), Default("\"never\""), "Whether the accept may hold the result: never, as the terminal rule finds it in the body, or by these statuses."),
     key("api.poll", Kind::Table, TABLE, "How a work is asked for: by path, by = \"url\", or in a collection."),
-    key("api.poll.path", Kind::Path, Unless(&["by", "collection"], "\"/v1/intake/{intake_id}/work/{work_id}\""), "After base_url; may hold {intake_id} and {work_id}, also in a query."),
+    key("api.poll.path", Kind::Path, Unless(&["by", "collection"], "\"/v1/intake/{intake_id}/work/{work_id}\""), "After base_url; may hold {intake_id} and {work_id}, also in a query; {+work_id} for ids that are paths."),
     key("api.poll.by", Choice(&["url"]), Nothing, "Poll the URL that the accept gave."),
     key("api.poll.collection", Kind::Table, Nothing, "Poll a list that holds many works."),
     key("api.poll.collection.path", Kind::Path, Required, "After base_url; may hold {intake_id} and {work_id}."),

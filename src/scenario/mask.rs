@@ -1,8 +1,8 @@
 //! Text with its secrets covered, byte for byte, so that positions in it stay true.
 //!
 //! A scenario holds no secret, but a mistaken one may, and its lines are shown. Covered are: values
-//! of keys whose name smells of a secret, unless they are references; anything that looks like a key
-//! of the service; and the user part of a URL.
+//! of keys whose name smells of a secret, unless they are references; anything that looks like a
+//! key of the service; and the user part of a URL.
 
 /// Parts of key names whose values are covered.
 const SECRET_NAMES: [&str; 8] = [

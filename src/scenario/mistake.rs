@@ -102,8 +102,17 @@ impl<'a> Mistakes<'a> {
         self.list.is_empty()
     }
 
-    /// All of them, in the order of the file; overrides last.
+    /// All of them, in the order of the file; overrides last. In a file that is not TOML a key
+    /// that seems to be missing may be there, so it is not told.
     pub fn into_sorted(mut self) -> Vec<Mistake> {
+        let is_broken = |mistake: &Mistake| {
+            mistake.path.is_empty() && matches!(mistake.spot, Spot::File { .. })
+        };
+        if self.list.iter().any(is_broken) {
+            self.list.retain(|mistake| {
+                is_broken(mistake) || !matches!(mistake.spot, Spot::File { bytes: (0, 0), .. })
+            });
+        }
         self.list.sort_by_key(|mistake| match &mistake.spot {
             Spot::File { bytes, .. } => (0, bytes.0),
             Spot::Override(_) => (1, 0),
@@ -180,7 +189,10 @@ pub fn picture(name: &str, text: &str, mistakes: &[Mistake], coloured: bool) -> 
 }
 
 fn group<'a>(name: &'a str, source: &'a str, mistake: &'a Mistake) -> Group<'a> {
-    let title = if mistake.path.is_empty() {
+    let in_file = matches!(mistake.spot, Spot::File { .. });
+    let title = if mistake.path.is_empty() && in_file {
+        format!("this is not TOML: expected {}", mistake.expected)
+    } else if mistake.path.is_empty() {
         format!("expected {}", mistake.expected)
     } else {
         format!("`{}`: expected {}", mistake.path, mistake.expected)
@@ -225,6 +237,23 @@ mod tests {
         mistakes.add("load[0].rate.from", &Place::Default, "c", "d", None);
         mistakes.add("load[0].rates", &Place::Default, "c", "d", None);
         assert_eq!(mistakes.into_sorted().len(), 2);
+    }
+
+    #[test]
+    fn a_missing_key_is_not_told_of_a_file_that_is_not_toml() {
+        let text = "name = = 'x'\n";
+        let mut mistakes = Mistakes::new(text, &[]);
+        mistakes.add("load", &Place::Default, "nothing", "a list", None);
+        mistakes.add("name", &Place::Text(0..4), "x", "y", None);
+        mistakes.add("", &Place::Text(7..8), "=", "a value", None);
+        let list = mistakes.into_sorted();
+        let paths: Vec<&str> = list.iter().map(|mistake| mistake.path.as_str()).collect();
+        assert_eq!(paths, ["name", ""]);
+        let drawn = picture("x.toml", text, &list, false);
+        assert!(
+            drawn.contains("error: this is not TOML: expected a value"),
+            "{drawn}"
+        );
     }
 
     /// Quotes in the wrong place make a key out of what follows, a secret perhaps.

@@ -109,7 +109,7 @@ fn poll(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> PollShape {
         _ => {
             let text = at.text("path");
             path(&at.at("path"), true, mistakes);
-            if !text.contains("{work_id}") {
+            if !text.contains("{work_id}") && !text.contains("{+work_id}") {
                 let path = at.at("path");
                 let expected = "a path that holds {work_id}";
                 mistakes.add(
@@ -224,13 +224,13 @@ fn path(at: &Cursor<'_>, work_id: bool, mistakes: &mut Mistakes<'_>) {
     };
     let rest = text.replace("{intake_id}", "");
     let rest = if work_id {
-        rest.replace("{work_id}", "")
+        rest.replace("{work_id}", "").replace("{+work_id}", "")
     } else {
         rest
     };
     if rest.contains(['{', '}']) {
         let expected = if work_id {
-            "a path with no braces but {intake_id} and {work_id}"
+            "a path with no braces but {intake_id}, {work_id} and {+work_id}"
         } else {
             "a path with no braces but {intake_id}, as the client does not choose the id"
         };

@@ -24,8 +24,8 @@ pub fn read(text: &str, sets: &[String], read_file: ReadFile<'_>) -> Result<Plan
     }
 }
 
-/// The effective scenario as TOML: overrides applied and defaults filled in; secrets stay references
-/// and files stay names. It reads back to the same plan.
+/// The effective scenario as TOML: overrides applied and defaults filled in; secrets stay
+/// references and files stay names. It reads back to the same plan.
 pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(text, sets);
     let root = file::tree(text, sets, &mut mistakes);
@@ -39,9 +39,9 @@ pub fn resolved_toml(text: &str, sets: &[String]) -> Result<String, Vec<Mistake>
     }
 }
 
-/// The plan of a run that was, from the scenario of its directory: enough to judge and name the run. It
-/// was checked when the run began, and the files that it names need not be there any more, so they
-/// are not read; a plan without them cannot be run.
+/// The plan of a run that was, from the scenario of its directory: enough to judge and name the
+/// run. It was checked when the run began, and the files that it names need not be there any more,
+/// so they are not read; a plan without them cannot be run.
 pub fn recall(text: &str) -> Result<Plan, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(text, &[]);
     let root = file::tree(text, &[], &mut mistakes);

@@ -15,7 +15,7 @@ pub const METRICS: [&str; 11] = [
     "poll_wait",
     "poll_wait_budget",
     "poll_wait_gate",
-    "callback_lag",
+    "generator_lag",
 ];
 
 /// Counts of the ledger.
@@ -39,7 +39,7 @@ pub const LEDGER: [&str; 16] = [
 ];
 
 /// Counts of requests. (`polls_per_work` is a mean and no count.)
-pub const REQUESTS: [&str; 11] = [
+pub const REQUESTS: [&str; 13] = [
     "submits",
     "submit_retries",
     "polls",
@@ -51,6 +51,21 @@ pub const REQUESTS: [&str; 11] = [
     "skipped_slots",
     "rechecks",
     "new_connections",
+    "hint_clamps",
+    "gate_closures",
+];
+
+/// Promises that a service can break.
+pub const ANOMALIES: [&str; 9] = [
+    "callback_before_accept",
+    "duplicate_callback",
+    "callback_after_settlement",
+    "disagreement",
+    "terminal_reverted",
+    "duplicate_id",
+    "unknown_status",
+    "unknown_work",
+    "foreign_poll_url",
 ];
 
 /// Ratios, as they are written in a promise.
@@ -91,7 +106,9 @@ impl Slo {
                 "`{subject}` needs a statistic, such as {subject}.p99"
             ));
         }
-        let count = LEDGER.contains(&subject) || REQUESTS.contains(&subject);
+        let count = [&LEDGER[..], &REQUESTS, &ANOMALIES]
+            .iter()
+            .any(|names| names.contains(&subject));
         let bound = if statistic.is_some() {
             Span::parse(right)
                 .map(Span::seconds)
@@ -140,6 +157,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(LEDGER)
         .chain(REQUESTS)
+        .chain(ANOMALIES)
         .chain(RATIOS)
         .chain([ACHIEVED_RATE])
 }

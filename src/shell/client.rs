@@ -187,7 +187,10 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, BadClient> {
 
 /// A client that is ready to be started on the thread that uses it.
 #[derive(Clone, Debug)]
-pub struct ClientPlan(Kind<fast::FastPlan, general::General>);
+pub struct ClientPlan {
+    lane: Kind<fast::FastPlan, general::General>,
+    key: Option<Secret>,
+}
 
 /// One of the two lanes.
 #[derive(Clone, Debug)]
@@ -206,19 +209,27 @@ impl ClientPlan {
         counts: Arc<ConnectionCounts>,
     ) -> Result<Self, BadClient> {
         let common = Common::of(plan, key)?;
-        Ok(Self(match plan.http.lane {
+        let lane = match plan.http.lane {
             Lane::Hyper => Kind::Fast(fast::FastPlan::new(plan, base_url, common, counts)?),
             Lane::Reqwest => Kind::General(general::General::new(plan, base_url, common, counts)?),
-        }))
+        };
+        Ok(Self {
+            lane,
+            key: key.cloned(),
+        })
     }
 
     /// Must be called inside a `LocalSet`.
     pub fn start(self, clock: RunClock) -> Client {
-        let lane = match self.0 {
+        let lane = match self.lane {
             Kind::Fast(plan) => Kind::Fast(fast::Fast::start(plan, clock)),
             Kind::General(lane) => Kind::General(lane),
         };
-        Client { lane, clock }
+        Client {
+            lane,
+            clock,
+            key: self.key,
+        }
     }
 }
 
@@ -227,6 +238,7 @@ impl ClientPlan {
 pub struct Client {
     lane: Kind<fast::Fast, general::General>,
     clock: RunClock,
+    key: Option<Secret>,
 }
 
 impl Client {
@@ -238,6 +250,7 @@ impl Client {
         sent: Tick,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
+        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
         match &self.lane {
             Kind::Fast(lane) => lane.submit(submission, sent, read).await,
             Kind::General(lane) => lane.submit(submission, self.clock, read).await,
@@ -251,11 +264,47 @@ impl Client {
         sent: Tick,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
+        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
         match &self.lane {
             Kind::Fast(lane) => lane.poll(url, sent, read).await,
             Kind::General(lane) => lane.poll(url, self.clock, read).await,
         }
     }
+}
+
+/// A service may say the key again, in an error or a word that we would show and keep: it is covered
+/// before anybody reads the answer. An id or a URL with the key in it is of no use after that. An
+/// answer without it, as nearly all are, is read as it is.
+fn read_covered<T>(
+    key: Option<&Secret>,
+    answer: Answer<'_>,
+    read: impl FnOnce(Answer<'_>) -> T,
+) -> T {
+    let says = |key: &&Secret| {
+        key.stands_in(answer.body)
+            || answer
+                .headers
+                .values()
+                .any(|value| key.stands_in(value.as_bytes()))
+    };
+    let Some(key) = key.filter(says) else {
+        return read(answer);
+    };
+    let (mut headers, mut body) = (answer.headers.clone(), answer.body.to_vec());
+    key.cover(&mut body);
+    for value in headers.values_mut() {
+        let mut bytes = value.as_bytes().to_vec();
+        key.cover(&mut bytes);
+        // Stars are as good in a header as what they cover.
+        if let Ok(covered) = HeaderValue::from_bytes(&bytes) {
+            *value = covered;
+        }
+    }
+    read(Answer {
+        headers: &headers,
+        body: &body,
+        ..answer
+    })
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -123,14 +123,20 @@ impl RunDirectory {
         self.flush()
     }
 
-    /// Writes what is left, and the summary.
+    /// Writes what is left, and the summary: that one also where the rest cannot be written, as it
+    /// says so.
     pub fn finish(&mut self, summary: &[u8]) -> Written {
+        let rest = self.finish_rows();
+        let path = self.path.join(SUMMARY);
+        let last = fs::write(&path, summary).map_err(|error| unwritable(&path, &error));
+        rest.and(last)
+    }
+
+    fn finish_rows(&mut self) -> Written {
         self.coarse
             .finish(&mut self.histograms)
             .map_err(|error| unwritable(&self.path.join(HISTOGRAMS), &error))?;
-        self.flush()?;
-        let path = self.path.join(SUMMARY);
-        fs::write(&path, summary).map_err(|error| unwritable(&path, &error))
+        self.flush()
     }
 
     /// Outcomes that had more to explain than there were lines for.

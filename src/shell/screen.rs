@@ -1,12 +1,26 @@
 //! Screen: what a person sees while the run goes on. On a terminal a block that is drawn anew each
-//! second, otherwise a plain line now and then; always on the error output, so that the result alone
-//! is on the standard output.
+//! second, otherwise a plain line now and then; always on the error output, so that the result
+//! alone is on the standard output.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::live::{Progress, block, line};
+use crate::report::live::{BLOCK_LINES, Progress, block, line};
+use crate::report::text;
+
+/// Lines are never cut shorter than this, nor run on longer, however wide the terminal.
+const NARROWEST: usize = 60;
+const WIDEST: usize = 100;
+
+/// How many columns text on this stream should have; 80 if it is no terminal.
+pub fn columns(stream: impl AsFd) -> usize {
+    match rustix::termios::tcgetwinsize(stream) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(NARROWEST, WIDEST),
+        _ => text::COLUMNS,
+    }
+}
 
 /// A plain line is written after so many seconds: the first soon, then every fifth.
 const PLAIN_EVERY: u64 = 5;
@@ -22,11 +36,11 @@ pub enum Show {
     Nothing,
 }
 
-/// Where progress is shown.
-#[derive(Debug)]
+/// Where progress is shown. A clone shows at the same place.
+#[derive(Clone, Debug)]
 pub enum Screen {
-    /// A block of three lines.
-    Block(MultiProgress, [ProgressBar; 3]),
+    /// A block of lines.
+    Block(MultiProgress, [ProgressBar; BLOCK_LINES]),
     /// A line now and then.
     Lines,
     /// Nothing.
@@ -42,7 +56,7 @@ impl Screen {
                 let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
                 let style = ProgressStyle::with_template("{msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_spinner());
-                let lines = [(); 3].map(|()| {
+                let lines = [(); BLOCK_LINES].map(|()| {
                     let bar = bars.add(ProgressBar::new_spinner());
                     bar.set_style(style.clone());
                     bar
@@ -91,5 +105,16 @@ impl Screen {
         if let Self::Block(bars, _) = self {
             let _ = bars.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_terminal_has_eighty_columns() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(columns(file), 80);
     }
 }

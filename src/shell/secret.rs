@@ -13,6 +13,28 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether the secret stands in what a service sent, byte for byte.
+    pub fn stands_in(&self, bytes: &[u8]) -> bool {
+        self.place_in(bytes).is_some()
+    }
+
+    /// Covers the secret wherever it stands in what a service sent.
+    pub fn cover(&self, bytes: &mut [u8]) {
+        let mut at = 0;
+        while let Some(step) = self.place_in(&bytes[at..]) {
+            let end = at + step + self.0.len();
+            bytes[at + step..end].fill(b'*');
+            at = end;
+        }
+    }
+
+    fn place_in(&self, bytes: &[u8]) -> Option<usize> {
+        let secret = self.0.as_bytes();
+        let first = *secret.first()?;
+        let last_start = bytes.len().checked_sub(secret.len())?;
+        (0..=last_start).find(|at| bytes[*at] == first && bytes[*at..].starts_with(secret))
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -69,6 +91,22 @@ pub fn for_simulator() -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_covered_wherever_it_stands() {
+        let check = |text: &str, expected: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            let secret = Secret("key".to_owned());
+            let found = secret.stands_in(&bytes);
+            secret.cover(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+            assert_eq!(found, text != expected);
+        };
+        check("", "");
+        check("ke", "ke");
+        check("key", "***");
+        check("the keykey, kekey", "the ******, ke***");
+    }
 
     #[test]
     fn a_secret_is_read_whole_and_printed_never() {

@@ -16,8 +16,8 @@ use super::secret::Secret;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
-/// Messages that the collector may be behind by. A message holds the rows of one turn, at most a few
-/// hundred, or one interval.
+/// Messages that the collector may be behind by. A message holds the rows of one turn, at most a
+/// few hundred, or one interval.
 const MESSAGES: usize = 4_096;
 
 /// A shard that runs.

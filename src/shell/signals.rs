@@ -8,11 +8,21 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::driver::Control;
 
+/// What the operator is told at the first signal and at the second.
+const NOTICES: [&str; 2] = [
+    "interrupted: no more submits; Ctrl-C again: report now",
+    "interrupted: report now; Ctrl-C again: quit without it",
+];
+
 /// The exit code of an interrupted run.
 pub const INTERRUPTED: i32 = 130;
 
-/// Listens on a thread of its own for the life of the process; each signal is passed on as it comes.
-pub fn listen(controls: UnboundedSender<Control>) -> io::Result<()> {
+/// Listens on a thread of its own for the life of the process; each signal is passed on as it
+/// comes, and `tell` is given a sentence for the operator.
+pub fn listen(
+    controls: UnboundedSender<Control>,
+    tell: impl Fn(&str) + Send + 'static,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -24,7 +34,7 @@ pub fn listen(controls: UnboundedSender<Control>) -> io::Result<()> {
         .name("signals".into())
         .spawn(move || {
             runtime.block_on(async {
-                for step in 0.. {
+                for step in 0_usize.. {
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
@@ -35,7 +45,12 @@ pub fn listen(controls: UnboundedSender<Control>) -> io::Result<()> {
                         _ => std::process::exit(INTERRUPTED),
                     };
                     // Where the shard is gone already the report is being written: nothing to stop.
-                    let _ = controls.send(control);
+                    if controls.send(control).is_ok() {
+                        NOTICES
+                            .get(step)
+                            .into_iter()
+                            .for_each(|notice| tell(notice));
+                    }
                 }
             });
         })?;

@@ -28,8 +28,8 @@ pub struct SimCommand {
 }
 
 /// Serves until `stop` is ready, and writes the truth, in seconds of the epoch. Says on `out` where
-/// it listens and how to try it, and at the end what it saw. The truth file is opened first: a wrong
-/// path is known before anybody has sent anything. `key` is what `plan.api_key` refers to.
+/// it listens and how to try it, and at the end what it saw. The truth file is opened first: a
+/// wrong path is known before anybody has sent anything. `key` is what `plan.api_key` refers to.
 pub fn serve_until(
     command: SimCommand,
     key: Option<String>,
@@ -119,12 +119,21 @@ fn greet(out: &mut impl Write, plan: &SimPlan, addr: SocketAddr) -> io::Result<(
         out,
         "simulated service at http://{addr}, intake {intake_id}; Ctrl-C ends it"
     )?;
-    writeln!(out, "try: curl -i http://{addr}/v1/intake/{intake_id} \\")?;
+    writeln!(
+        out,
+        "try:\n     curl -i http://{addr}/v1/intake/{intake_id} \\"
+    )?;
     writeln!(out, "       -H \"Authorization: Bearer {key}\" \\")?;
     writeln!(
         out,
         "       -H 'Content-Type: application/json' -d '{{\"source\": \"curl\"}}'"
     )?;
+    writeln!(
+        out,
+        "then, with the work_id of the answer:\n     \
+         curl -i http://{addr}/v1/intake/{intake_id}/work/WORK_ID \\"
+    )?;
+    writeln!(out, "       -H \"Authorization: Bearer {key}\"")?;
     out.flush()
 }
 
@@ -182,9 +191,10 @@ mod tests {
                 "{text}"
             );
             assert!(
-                text.contains("http://127.0.0.1:8202/v1/intake/demo"),
+                text.contains("http://127.0.0.1:8202/v1/intake/demo \\\n"),
                 "{text}"
             );
+            assert!(text.contains("/v1/intake/demo/work/WORK_ID"), "{text}");
         };
         check(None, "user.demo");
         check(Some(SecretRef::Env("SIM_KEY".into())), "$SIM_KEY");

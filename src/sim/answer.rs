@@ -1,7 +1,7 @@
 //! What the service says, and when; and the two ways to read it.
 //!
-//! The virtual world reads an answer as the reply that an HTTP client with the default profile would
-//! make of it ([`Answer::intake_reply`], [`Answer::poll_reply`]); the HTTP face writes it
+//! The virtual world reads an answer as the reply that an HTTP client with the default profile
+//! would make of it ([`Answer::intake_reply`], [`Answer::poll_reply`]); the HTTP face writes it
 //! ([`Answer::http`]). Both come from the same status and the same body, so they cannot part.
 
 use super::http_answer::{HttpAnswer, LimitState};
@@ -415,8 +415,10 @@ mod tests {
         check(
             Said::Refused(Refusal::Throttled { retry_after_s: 2 }),
             |reply| {
-                let wait = Some(Span::from_secs(2));
-                matches!(reply, PollReply::Throttled { status: 429, hint } if hint.retry_after == wait)
+                let PollReply::Throttled { status: 429, hint } = reply else {
+                    return false;
+                };
+                hint.retry_after == Some(Span::from_secs(2))
             },
         );
         check(Said::Refused(Refusal::Internal), |reply| {

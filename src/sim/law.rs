@@ -1,7 +1,7 @@
 //! Random times by a [`Law`], the same on every machine.
 //!
-//! Uniform numbers come from `random`, and logarithms from `libm`, which is the same code everywhere;
-//! so a seed means the same lives wherever it is used.
+//! Uniform numbers come from `random`, and logarithms from `libm`, which is the same code
+//! everywhere; so a seed means the same lives wherever it is used.
 
 use crate::random::{Rng, unit};
 use crate::scenario::Law;
@@ -15,7 +15,8 @@ pub(super) fn happens(rng: &mut impl Rng, ratio: f64) -> bool {
 
 /// One time by the law, rounded to the nanosecond.
 ///
-/// Exponential by inversion, log-normal by Box and Muller (1958), a mixture by its weights in order.
+/// Exponential by inversion, log-normal by Box and Muller (1958), a mixture by its weights in
+/// order.
 pub fn draw(law: &Law, rng: &mut impl Rng) -> Span {
     match law {
         Law::Fixed(length) => *length,

@@ -59,6 +59,7 @@ pub(super) struct Ids {
 /// The multipliers of the finalizer of `SplitMix64` (Steele, Lea, Flood 2014, with the constants of
 /// Stafford's variant 13).
 const MULTIPLIERS: [u64; 2] = [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+const INVERSES: [u64; 2] = [inverse(MULTIPLIERS[0]), inverse(MULTIPLIERS[1])];
 
 impl Ids {
     const PREFIX: &str = "work_";
@@ -93,9 +94,9 @@ impl Ids {
         }
         let mut z = u64::from_str_radix(digits, 16).ok()? ^ self.after;
         z ^= (z >> 31) ^ (z >> 62);
-        z = z.wrapping_mul(inverse(MULTIPLIERS[1]));
+        z = z.wrapping_mul(INVERSES[1]);
         z ^= (z >> 27) ^ (z >> 54);
-        z = z.wrapping_mul(inverse(MULTIPLIERS[0]));
+        z = z.wrapping_mul(INVERSES[0]);
         z ^= (z >> 30) ^ (z >> 60);
         Some(z ^ self.before)
     }

@@ -92,8 +92,8 @@ mod tests {
         }
     }
 
-    /// An oracle that knows nothing of arrival times: a request is allowed if, with it, every window
-    /// that ends now holds at most `burst + rate * length` requests.
+    /// An oracle that knows nothing of arrival times: a request is allowed if, with it, every
+    /// window that ends now holds at most `burst + rate * length` requests.
     fn oracle(taken: &[u64], now: u64, bucket: Bucket) -> bool {
         (0..taken.len()).all(|first| {
             let requests = (taken.len() - first + 1) as u128;

@@ -1,8 +1,9 @@
 //! World: the whole engine against the simulated service, in virtual time.
 //!
-//! A heap of (instant, order, event) stands for the network; time jumps to the next event, so an hour
-//! passes as fast as it can be computed. The same seed gives the same run. Faults of the service are
-//! the scenario's; the network adds delays, answers that come too late, and a shard that wakes late.
+//! A heap of (instant, order, event) stands for the network; time jumps to the next event, so an
+//! hour passes as fast as it can be computed. The same seed gives the same run. Faults of the
+//! service are the scenario's; the network adds delays, answers that come too late, and a shard
+//! that wakes late.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -81,8 +82,8 @@ enum Event {
     ForgottenSubmit,
     /// A poll of this id likewise.
     ForgottenPoll(Box<str>),
-    Heard(Box<Input>),
-    Told(Input),
+    /// Boxed, as the heap moves its entries about.
+    Told(Box<Input>),
 }
 
 struct Entry {
@@ -142,7 +143,7 @@ pub fn run(
         watch,
     };
     for (at, input) in told {
-        world.put(at, Event::Told(input));
+        world.put(at, Event::Told(Box::new(input)));
     }
     world.run()
 }
@@ -245,12 +246,12 @@ impl<W: Watch> World<'_, W> {
 
     fn hear_submit(&mut self, at: Tick, slot: Slot, reply: IntakeReply) {
         let input = Input::Intake { slot, at, reply };
-        self.put(at, Event::Heard(Box::new(input)));
+        self.put(at, Event::Told(Box::new(input)));
     }
 
     fn hear_poll(&mut self, at: Tick, slot: Slot, reply: PollReply) {
         let input = Input::Poll { slot, at, reply };
-        self.put(at, Event::Heard(Box::new(input)));
+        self.put(at, Event::Told(Box::new(input)));
     }
 
     fn happen(&mut self, at: Tick, event: Event) {
@@ -285,8 +286,7 @@ impl<W: Watch> World<'_, W> {
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
-            Event::Heard(input) => self.engine.handle(*input),
-            Event::Told(input) => self.engine.handle(input),
+            Event::Told(input) => self.engine.handle(*input),
         }
     }
 

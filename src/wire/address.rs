@@ -117,7 +117,8 @@ impl Template {
         Self { head, places }
     }
 
-    /// The URL of one work. Whatever the id, scheme, host, path and query stay those of the template.
+    /// The URL of one work. Whatever the id, scheme, host, path and query stay those of the
+    /// template.
     pub(crate) fn fill(&self, id: &str) -> String {
         let mut url = String::with_capacity(self.head.len() + id.len() + 32);
         url.push_str(&self.head);
@@ -143,8 +144,8 @@ impl Template {
 /// percent-encoded.
 fn encode(text: &str, url: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    // A URL parser takes `.` and `..` for steps in the path, and `%2E` for a dot. Encoded twice they
-    // name nothing and lead nowhere; an intake with such an id is refused anyway.
+    // A URL parser takes `.` and `..` for steps in the path, and `%2E` for a dot. Encoded twice
+    // they name nothing and lead nowhere; an intake with such an id is refused anyway.
     let dots = matches!(text, "." | "..");
     for byte in text.bytes() {
         if dots {
@@ -212,8 +213,8 @@ impl Trusted {
 
     /// The poll URL that an answer to `request` gave; nothing if it is none.
     ///
-    /// Another scheme is another origin (RFC 6454), so `http` in the answer of an `https` service is
-    /// foreign; so is a URL with a user in it, which would be sent in the place of the key.
+    /// Another scheme is another origin (RFC 6454), so `http` in the answer of an `https` service
+    /// is foreign; so is a URL with a user in it, which would be sent in the place of the key.
     pub(crate) fn judge(&self, given: &str, request: &str) -> Option<PollUrl> {
         let given = given.trim();
         if given.is_empty() || given.len() > MAX_URL_BYTES {

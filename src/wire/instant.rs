@@ -9,15 +9,16 @@ use jiff::tz::TimeZone;
 use crate::wire::pointer::{Found, Kind};
 use crate::work::ServiceTime;
 
-/// From here on a bare number counts milliseconds of the epoch: as seconds it would be the year 33658.
+/// From here on a bare number counts milliseconds of the epoch: as seconds it would be the year
+/// 33658.
 pub(crate) const MILLIS_FROM: f64 = 1e12;
 
 /// The end of the year 9999, beyond which no form of date goes.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// An instant in a body: a number of seconds or milliseconds of the epoch, with or without a
-/// fraction, or one of the texts of [`from_text`]. Zero and less mean "not yet" in some services, and
-/// are no instants.
+/// fraction, or one of the texts of [`from_text`]. Zero and less mean "not yet" in some services,
+/// and are no instants.
 pub(crate) fn from_json(value: Found<'_>) -> Option<ServiceTime> {
     match value.kind() {
         Kind::Number => from_number(value.raw()),
@@ -61,7 +62,8 @@ fn from_number(text: &str) -> Option<ServiceTime> {
     } else {
         number
     };
-    // Seconds of today with microseconds need 51 of the 53 bits: the rounding restores them exactly.
+    // Seconds of today with microseconds need 51 of the 53 bits: the rounding restores them
+    // exactly.
     let plausible = seconds > 0.0 && seconds <= LAST_SECOND;
     plausible.then(|| ServiceTime((seconds * 1e6).round() as i64))
 }

@@ -2,15 +2,20 @@
 //!
 //! | family | form | reset |
 //! |---|---|---|
-//! | IETF drafts -08 to -11 | `RateLimit: "name";r=50;t=30`, `RateLimit-Policy: "name";q=100;w=60` | seconds from now |
-//! | IETF draft -07 | `RateLimit: limit=100, remaining=50, reset=30`, `RateLimit-Policy: 100;w=60` | seconds from now |
-//! | IETF drafts -00 to -06 | `RateLimit-Limit: 100, 100;w=60`, `RateLimit-Remaining`, `RateLimit-Reset` | a number |
-//! | vendors | `X-RateLimit-*`, `X-Rate-Limit-*`, `X-RateLimit-*-Requests` | a number, a length, a date |
+//! | IETF drafts -08 to -11 | `RateLimit: "name";r=50;t=30`, `RateLimit-Policy: "name";q=100;w=60`
+//! | seconds from now |
+//! | IETF draft -07 | `RateLimit: limit=100, remaining=50, reset=30`, `RateLimit-Policy: 100;w=60`
+//! | seconds from now |
+//! | IETF drafts -00 to -06 | `RateLimit-Limit: 100, 100;w=60`, `RateLimit-Remaining`,
+//! `RateLimit-Reset` | a number |
+//! | vendors | `X-RateLimit-*`, `X-Rate-Limit-*`, `X-RateLimit-*-Requests` | a number, a length, a
+//! date |
 //!
-//! A field that is malformed is ignored as a whole; the lines of a field are joined first (RFC 9110,
-//! section 5.3). The first family of the table that yields anything is the answer's. A bare number is
-//! read as [`ResetForm`] says; instants are compared with the answer's own `Date`, and without one
-//! they are ignored: two clocks that are not the same would make a wait out of their difference.
+//! A field that is malformed is ignored as a whole; the lines of a field are joined first (RFC
+//! 9110, section 5.3). The first family of the table that yields anything is the answer's. A bare
+//! number is read as [`ResetForm`] says; instants are compared with the answer's own `Date`, and
+//! without one they are ignored: two clocks that are not the same would make a wait out of their
+//! difference.
 
 use std::borrow::Cow;
 
@@ -349,8 +354,8 @@ fn fewer(one: Remaining, other: Remaining) -> bool {
     left < right || (left == right && one.reset > other.reset)
 }
 
-/// The policy with the lowest rate in the long run; with equal rates, the one with the shorter window,
-/// as it allows the smaller burst.
+/// The policy with the lowest rate in the long run; with equal rates, the one with the shorter
+/// window, as it allows the smaller burst.
 fn tightest<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Option<Policy> {
     let rate = |a: &Policy, b: &Policy| u128::from(a.quota) * u128::from(b.window.0);
     let policies = policies.into_iter().copied();

@@ -1,4 +1,5 @@
-//! The terminal rule of a profile, made ready: what one answer, or one item of one, says about a work.
+//! The terminal rule of a profile, made ready: what one answer, or one item of one, says about a
+//! work.
 
 use crate::scenario::{HeaderWords, Profile, TerminalRule};
 use crate::wire::pointer::{Found, Kind, Picker};

@@ -81,13 +81,25 @@ impl Words {
     }
 }
 
-/// The beginning of a hostile word.
+/// The beginning of a hostile word, without anything that a terminal obeys: such characters are
+/// spelled out, as the word goes into files that people look at.
 pub(crate) fn short(word: &str) -> Box<str> {
-    let end = word
-        .char_indices()
-        .nth(SHOWN)
-        .map_or(word.len(), |(end, _)| end);
-    word[..end].into()
+    let mut shown = String::new();
+    for character in word.chars().take(SHOWN) {
+        if is_obeyed(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.into()
+}
+
+/// Control characters, and those that turn the direction of a line (Unicode Annex 9, section 2).
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -125,5 +137,13 @@ mod tests {
     fn long_words_are_cut_between_characters() {
         assert_eq!(short("done"), "done".into());
         assert_eq!(short(&"é".repeat(500)).chars().count(), 64);
+    }
+
+    #[test]
+    fn a_word_cannot_steer_a_terminal() {
+        assert_eq!(
+            &*short("\u{1b}[31m evil\r\n\u{202e}\u{e9}\\\""),
+            "\\u{1b}[31m evil\\r\\n\\u{202e}\u{e9}\\\""
+        );
     }
 }

@@ -12,6 +12,7 @@ mod found;
 mod verdict;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use plimsoll::record::row::WorkRow;
 use plimsoll::scenario::{Bucket, Rate};
 use plimsoll::sim::world::{self, VirtualRun};
 use plimsoll::time::{Span, Tick};
+use plimsoll::work::Outcome;
 
 use dice::Case;
 use watch::Checks;
@@ -58,18 +60,29 @@ fn run_with(case: &Case, judge: impl Fn(&Case, &Checks<'_>, &VirtualRun)) -> See
     Seen { rows, polled, run }
 }
 
+/// What a seed came to, so that it can be seen that the seeds come to everything.
+struct Reached {
+    outcomes: BTreeSet<Outcome>,
+    is_exact: bool,
+}
+
 /// Runs a seed; what failed was printed when it did, the rest is said here.
-fn check(seed: u64) {
+fn check(seed: u64) -> Reached {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let first = run(&dice::case(seed));
+        let case = dice::case(seed);
+        let first = run(&case);
         if seed.is_multiple_of(16) {
             let second = run(&dice::case(seed));
             assert!(first.rows == second.rows, "the same seed gave other rows");
             assert!(first.polled == second.polled);
             assert_eq!(first.run.end, second.run.end);
         }
+        Reached {
+            outcomes: first.rows.iter().map(|row| row.outcome).collect(),
+            is_exact: verdict::is_exact(&case),
+        }
     }));
-    if outcome.is_err() {
+    outcome.unwrap_or_else(|_| {
         let Case {
             text,
             network,
@@ -78,8 +91,8 @@ fn check(seed: u64) {
         } = dice::case(seed);
         panic!(
             "{text}\n{network:?}\n{told:?}\n\nreplay: SEED={seed} cargo test --test simulation seeds"
-        );
-    }
+        )
+    })
 }
 
 #[test]
@@ -95,12 +108,19 @@ fn seeds_that_were_found_keep_every_promise() {
 #[test]
 fn seeds_keep_every_promise() {
     if let Some(seed) = from_environment("SEED") {
-        return check(seed);
+        check(seed);
+        return;
     }
     let start = from_environment("START").unwrap_or(0);
     let seeds = from_environment("SEEDS").unwrap_or(SEEDS);
-    for seed in start..start + seeds {
-        check(seed);
+    let reached: Vec<Reached> = (start..start + seeds).map(check).collect();
+    if seeds >= SEEDS {
+        for outcome in Outcome::ALL {
+            let some = reached.iter().any(|seed| seed.outcomes.contains(&outcome));
+            assert!(some, "no seed came to {outcome:?}");
+        }
+        let exact = reached.iter().filter(|seed| seed.is_exact).count();
+        assert!(exact * 8 >= reached.len(), "only {exact} seeds are exact");
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll::arrival::{Arrival, ArrivalSchedule, Segment};
 use plimsoll::engine::Input;
+use plimsoll::record::Metric;
 use plimsoll::record::ledger::Count;
 use plimsoll::record::row::WorkRow;
 use plimsoll::scenario::{Bucket, Law, Plan};
@@ -23,11 +24,24 @@ pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     check_counts(checks, run);
     check_budgets(&case.plan, checks);
     check_cap(&case.plan, &checks.rows);
+    if case.network.late_ratio <= 0.0 {
+        check_promptness(&case.plan, run);
+    }
     let nature = Nature::of(case);
     check_works(case, checks, run, nature);
     if !nature.late && !nature.cut {
         check_requests(checks, run);
     }
+}
+
+/// Whether both sides must agree on every work and every request.
+pub(crate) fn is_exact(case: &Case) -> bool {
+    let Nature {
+        late,
+        cut,
+        repeated,
+    } = Nature::of(case);
+    !late && !cut && !repeated
 }
 
 /// What a scenario makes uncertain between the service and us.
@@ -182,6 +196,22 @@ pub(crate) fn is_within(stamps: &[Tick], bucket: Bucket) -> bool {
         least = least.min(f);
         f - least <= most
     })
+}
+
+/// A shard that is never late sends as soon as nothing holds it back.
+fn check_promptness(plan: &Plan, run: &VirtualRun) {
+    let longest = |metric| {
+        let samples = run.snapshot.histograms.get(metric);
+        samples.map_or(0, hdrhistogram::Histogram::max)
+    };
+    assert_eq!(longest(Metric::GeneratorLag), 0, "late for no reason");
+    let no_ceiling = plan.poll.budget.is_none()
+        && plan.limits.is_none()
+        && plan.target.max_rate.is_none()
+        && run.snapshot.counts.get(Count::RateLimited) == 0;
+    if no_ceiling {
+        assert_eq!(longest(Metric::PollWait), 0, "polls waited for nothing");
+    }
 }
 
 /// Never more accepted submits on the wire at once than the cap; retries have no stamps in a row.

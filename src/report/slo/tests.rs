@@ -159,7 +159,8 @@ fn the_mean_has_the_bounds_of_its_standard_error() {
     assert_eq!(decision(&slo, &of([1])), Decision::Undecided);
 }
 
-/// Of many runs of a law with known quantiles, the share whose bound is on the wrong side of the truth.
+/// Of many runs of a law with known quantiles, the share whose bound is on the wrong side of the
+/// truth.
 fn misses(q: f64, n: usize) -> (f64, f64) {
     const RUNS: u64 = 400;
     let slo = latency(Statistic::Quantile(q), Relation::Less, 1.0);
@@ -186,5 +187,31 @@ fn bounds_miss_the_truth_in_at_most_five_of_a_hundred_runs() {
         );
         // And they are no wider than they must be: discrete ranks give some of it away.
         assert!(above + below > 0.01, "{q} of {n}: {above} {below}");
+    }
+}
+
+#[test]
+fn a_promise_can_be_made_of_everything_that_is_measured_and_of_nothing_else() {
+    use crate::record::CATALOGUE;
+    use crate::record::ledger::Group;
+    use crate::scenario::slo::{ANOMALIES, LEDGER, METRICS, REQUESTS};
+    let sorted = |names: Vec<&'static str>| {
+        let mut names = names;
+        names.sort_unstable();
+        names
+    };
+    let metrics = CATALOGUE.iter().map(|row| row.name).collect();
+    assert_eq!(sorted(METRICS.to_vec()), sorted(metrics));
+    let snapshot = Snapshot::default();
+    let named = [&LEDGER[..], &REQUESTS, &ANOMALIES].concat();
+    assert!(named.iter().all(|name| count(&snapshot, name).is_some()));
+    for counted in Count::ALL {
+        let promised = named.contains(&counted.name());
+        assert_eq!(
+            promised,
+            counted.group() != Group::Files,
+            "{}",
+            counted.name()
+        );
     }
 }

@@ -68,6 +68,12 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// A count and its noun: `1 poll`, `1,032 polls`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
 /// A length of time as a clock shows it: `0:07`, `1:02:05`.
 pub fn clock(span: Span) -> String {
     let seconds = span.0 / 1_000_000_000;
@@ -79,19 +85,25 @@ pub fn clock(span: Span) -> String {
     }
 }
 
-/// Text that came from a service: on one line, without anything that a terminal would obey, and cut to
-/// `most` characters as they are shown.
+/// Text that came from a service: on one line, without anything that a terminal would obey, and cut
+/// to `most` characters as they are shown.
 pub fn tame(text: &str, most: usize) -> String {
     let mut tame = String::new();
     let mut shown = 0;
     for character in text.chars() {
+        // Quotes do no harm, and JSON is full of them.
+        let is_quote = matches!(character, '"' | '\'');
         let form = character.escape_debug();
-        shown += form.len();
+        shown += if is_quote { 1 } else { form.len() };
         if shown > most {
             tame.push_str("..");
             break;
         }
-        tame.extend(form);
+        if is_quote {
+            tame.push(character);
+        } else {
+            tame.extend(form);
+        }
     }
     tame
 }
@@ -132,6 +144,8 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_000), "1,000");
         assert_eq!(count(12_345_678), "12,345,678");
+        assert_eq!(counted(1, "poll"), "1 poll");
+        assert_eq!(counted(1_032, "poll"), "1,032 polls");
         assert_eq!(rate(1_234.5), "1,235/s");
         assert_eq!(clock(Span::from_secs(7)), "0:07");
         assert_eq!(clock(Span::from_secs(3_725)), "1:02:05");
@@ -140,6 +154,7 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nothing_that_a_service_sent() {
         assert_eq!(tame("run\u{1b}[2Jning\n", 40), "run\\u{1b}[2Jning\\n");
+        assert_eq!(tame(r#"{"it's": 1}"#, 11), r#"{"it's": 1}"#);
         assert_eq!(tame("\u{202e}abc", 10), "\\u{202e}ab..");
     }
 }

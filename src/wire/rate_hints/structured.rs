@@ -1,5 +1,5 @@
-//! The `RateLimit` fields that are structured fields (RFC 9651). Nothing for a field that is missing,
-//! empty or malformed: such a field is ignored as a whole.
+//! The `RateLimit` fields that are structured fields (RFC 9651). Nothing for a field that is
+//! missing, empty or malformed: such a field is ignored as a whole.
 
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parser};
 
@@ -60,8 +60,8 @@ pub(super) fn numbered(field: Option<&[u8]>) -> Option<Vec<Policy>> {
     Some(policies?.into_iter().flatten().collect())
 }
 
-/// The `RateLimit-Limit` of drafts up to -06, and of Envoy: the limit, then perhaps the policies that
-/// it comes from.
+/// The `RateLimit-Limit` of drafts up to -06, and of Envoy: the limit, then perhaps the policies
+/// that it comes from.
 pub(super) fn limits(field: Option<&[u8]>) -> Option<Vec<Policy>> {
     // Most vendors write a bare number, which is no policy without a window.
     let bare = field?.trim_ascii();

@@ -78,8 +78,8 @@ fn retry_after_in_all_forms() {
 /// Second 1700000000 of the epoch.
 const TODAY: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
-/// A row: family, remaining with its reset in milliseconds, quota with its window in seconds, and the
-/// header lines.
+/// A row: family, remaining with its reset in milliseconds, quota with its window in seconds, and
+/// the header lines.
 type Row = (
     Option<F>,
     Option<(u64, u64)>,
@@ -460,13 +460,16 @@ proptest! {
     fn no_wait_is_longer_than_believed(
         lines in prop::collection::vec((0..NAMES.len(), "[0-9a-z\";=,. -]{0,12}|[0-9]{0,25}|\"a\";[rqtw]=[0-9]{1,15};[rqtw]=[0-9]{1,15}"), 0..6),
     ) {
-        let headers: Vec<_> = lines.iter().map(|(name, value)| (NAMES[*name].0, value.as_str())).collect();
+        let headers: Vec<_> = (lines.iter())
+            .map(|(name, value)| (NAMES[*name].0, value.as_str()))
+            .collect();
         for form in [ResetForm::Guess, ResetForm::Delta, ResetForm::Epoch] {
             let hint = read(form, &headers);
             prop_assert!(hint.retry_after.is_none_or(|wait| wait <= LONGEST));
             prop_assert!(hint.remaining.is_none_or(|remaining| remaining.reset <= LONGEST));
             prop_assert!(hint.policy.is_none_or(|policy| policy.window > Span::ZERO));
-            prop_assert!(hint.family.is_some() || (hint.remaining.is_none() && hint.policy.is_none()));
+            let is_silent = hint.remaining.is_none() && hint.policy.is_none();
+            prop_assert!(hint.family.is_some() || is_silent);
         }
     }
 }
