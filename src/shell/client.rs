@@ -272,9 +272,9 @@ impl Client {
     }
 }
 
-/// A service may say the key again, in an error or a word that we would show and keep: it is covered
-/// before anybody reads the answer. An id or a URL with the key in it is of no use after that. An
-/// answer without it, as nearly all are, is read as it is.
+/// A service may say the key again, in an error or a word that we would show and keep: it is
+/// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
+/// that. An answer without it, as nearly all are, is read as it is.
 fn read_covered<T>(
     key: Option<&Secret>,
     answer: Answer<'_>,
