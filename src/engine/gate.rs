@@ -1,10 +1,10 @@
 //! What the service said about rates: the gate that a 429 closes, and the pace above the ceilings.
 //!
 //! A 429 closes one gate for all. Many of them that belong to one round trip are one event. When
-//! the gate opens, requests leave at 0.7 of the rate that was measured when it closed, growing along
-//! the cubic of RFC 9438, section 4.2 (with the constants of AWS's adaptive retry), until the pace
-//! is above twice the measured rate and is dropped: after six seconds for few requests a second,
-//! after 23 s for a thousand. Headers that announce what remains set a pace of their
+//! the gate opens, requests leave at 0.7 of the rate that was measured when it closed, growing
+//! along the cubic of RFC 9438, section 4.2 (with the constants of AWS's adaptive retry), until the
+//! pace is above twice the measured rate and is dropped: after six seconds for few requests a
+//! second, after 23 s for a thousand. Headers that announce what remains set a pace of their
 //! own, where the scenario says `learn = true`.
 
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
@@ -313,7 +313,7 @@ mod tests {
                 .filter(|t| **t >= at(from) && **t < at(to))
                 .count()
         };
-        // The plateau is 4.217 s away. 100 + 0.1 ((t - 4.217)^4) between its bounds: 79 in the first
+        // The plateau is 4.217 s away. The integral of 100 + 0.4 (t - 4.217)^3: 79 in the first
         // second, 101 in the sixth.
         assert!(
             (77..=81).contains(&within(11_000, 12_000)),
