@@ -178,7 +178,7 @@ pub const KEYS: &[Key] = &[
     key("report", Kind::Table, TABLE, "What is written."),
     key("report.body_bytes", Size, Default("\"16KiB\""), "Bytes of one body kept in failures.jsonl."),
     key("report.open_body_bytes", Size, Default("\"16MiB\""), "Bytes of all last bodies of open works held in memory."),
-    key("report.failures", Integer(0, i64::MAX), Default("1000"), "Lines of failures.jsonl."),
+    key("report.failures", Integer(0, i64::MAX), Default("1000"), "Lines of failures.jsonl for each outcome."),
 
     key("api", Kind::Table, TABLE, "How the service speaks; the defaults are Auxot's intake webhooks."),
     key("api.submit", Kind::Table, TABLE, "How a work is submitted and accepted."),
