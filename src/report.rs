@@ -93,8 +93,8 @@ impl Facts {
         self.rate(snapshot.sent_in_load)
     }
 
-    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or makes
-    /// the report from the files again, finds the same rate.
+    /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
+    /// makes the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
         let load = (self.load.seconds() * 1e6).round() / 1e6;
         (load > 0.0).then(|| float(events) / load)
@@ -279,6 +279,8 @@ impl Report {
             _ if !reasons.is_empty() => Verdict::Invalid,
             Some(Decision::Fail) => Verdict::Fail,
             Some(Decision::Undecided) => Verdict::Undecided,
+            // A refused first submit ended the run: what it did not break it did not keep either.
+            _ if facts.ended_by == EndedBy::Abort => Verdict::Undecided,
             Some(Decision::Pass) | None => Verdict::Pass,
         };
         Self {
@@ -370,7 +372,8 @@ mod tests {
             130,
         );
         check(&[], &[], EndedBy::Interrupt, Verdict::Pass, 130);
-        check(&[], &[], EndedBy::Abort, Verdict::Pass, 2);
+        check(&[], &[], EndedBy::Abort, Verdict::Undecided, 2);
+        check(&[0.02], &[], EndedBy::Abort, Verdict::Fail, 2);
         check(
             &[],
             &[Code::JournalLost],

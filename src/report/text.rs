@@ -146,6 +146,9 @@ fn why(report: &Report) -> String {
         }
         Verdict::Pass if all == 0 => "a valid run; it has no SLO".to_owned(),
         Verdict::Pass => format!("{all} of {all} SLOs kept"),
+        Verdict::Undecided if undecided == 0 => {
+            "the run was stopped at its first answer".to_owned()
+        }
         Verdict::Undecided => format!("{undecided} of {all} SLOs undecided, {few}"),
         Verdict::Fail if undecided == 0 => format!("{failed} of {all} SLOs failed"),
         Verdict::Fail => format!("{failed} of {all} SLOs failed, {undecided} undecided"),
