@@ -142,7 +142,7 @@ pub const KEYS: &[Key] = &[
     key("submit.retries", Integer(1, 1_000), When("on_429", "retry", "3"), "How often it is sent again."),
 
     key("poll", Kind::Table, TABLE, "How works are followed."),
-    key("poll.policy", Choice(&["fixed", "exponential", "hinted"]), Default("\"fixed\""), "The same interval, a growing one, or what Retry-After says."),
+    key("poll.policy", Choice(&["fixed", "exponential", "hinted"]), Default("\"fixed\""), "The same interval, a growing one, or what Retry-After says (the interval where it is 0 or not there)."),
     key("poll.interval", Positive, Default("\"1s\""), "The first interval."),
     key("poll.first", Choice(&["random", "interval", "now"]), Default("\"random\""), "When a work is asked first: uniform in one interval, after one interval, or at once."),
     key("poll.from", Choice(&["schedule", "answer"]), Default("\"schedule\""), "What an interval is counted from: the slots of the work, or the last answer."),
