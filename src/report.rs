@@ -408,6 +408,7 @@ mod tests {
         );
         check(&[], &[], EndedBy::Interrupt, Verdict::Pass, 130);
         check(&[], &[], EndedBy::Abort, Verdict::Undecided, 2);
+        check(&[0.02], &[], EndedBy::Abort, Verdict::Fail, 2);
         check(
             &[],
             &[Code::JournalLost],

@@ -143,7 +143,7 @@ pub const KEYS: &[Key] = &[
     key("submit.retries", Integer(1, 1_000), When("on_429", "retry", "3"), "How often it is sent again."),
 
     key("poll", Kind::Table, TABLE, "How works are followed."),
-    key("poll.policy", Choice(&["fixed", "exponential", "hinted"]), Default("\"fixed\""), "The same interval, a growing one, or what Retry-After says."),
+    key("poll.policy", Choice(&["fixed", "exponential", "hinted"]), Default("\"fixed\""), "The same interval, a growing one, or what Retry-After says (the interval where it is 0 or not there)."),
     key("poll.interval", Positive, Default("\"1s\""), "The first interval."),
     key("poll.first", Choice(&["random", "interval", "now"]), Default("\"random\""), "When a work is asked first: uniform in one interval, after one interval, or at once."),
     key("poll.from", Choice(&["schedule", "answer"]), Default("\"schedule\""), "What an interval is counted from: the slots of the work, or the last answer."),
@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
     key("report", Kind::Table, TABLE, "What is written."),
     key("report.body_bytes", Size, Default("\"16KiB\""), "Bytes of one body kept in failures.jsonl."),
     key("report.open_body_bytes", Size, Default("\"16MiB\""), "Bytes of all last bodies of open works held in memory."),
-    key("report.failures", Integer(0, i64::MAX), Default("1000"), "Lines of failures.jsonl."),
+    key("report.failures", Integer(0, i64::MAX), Default("1000"), "Lines of failures.jsonl for each outcome."),
 
     key("api", Kind::Table, TABLE, "How the service speaks; the defaults are Auxot's intake webhooks."),
     key("api.submit", Kind::Table, TABLE, "How a work is submitted and accepted."),

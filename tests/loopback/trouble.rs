@@ -81,6 +81,7 @@ fn a_refused_first_submit_ends_the_run() {
         assert_eq!(said.stdout, "", "a summary of nothing");
         assert!(!said.stderr.contains(KEY));
         assert_eq!(run.summary["ended_by"], "abort");
+        assert_eq!(run.summary["verdict"], "undecided");
         run.check_rows();
         assert_eq!(run.ledger("accepted"), 0);
         let requests = host.stop().1.len();
