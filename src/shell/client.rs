@@ -311,6 +311,24 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
+/// An answer that came, but is not HTTP, is a bad body; one that did not come whole is a reset.
+fn fault_of(error: &(dyn Error + 'static)) -> Fault {
+    let is_not_http = |cause: &(dyn Error + 'static)| {
+        cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse)
+            || cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+                use std::io::ErrorKind::{InvalidData, InvalidInput};
+                matches!(error.kind(), InvalidData | InvalidInput)
+            })
+    };
+    if causes(error).any(is_not_http) {
+        Fault::Body
+    } else {
+        Fault::Reset
+    }
+}
+
 /// An error and its causes in one line, without those that repeat another.
 fn in_words<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
     let mut words: Vec<String> = Vec::new();

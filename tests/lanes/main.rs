@@ -212,27 +212,28 @@ fn broken_answers_are_faults_and_their_connections_are_dropped() {
         );
     };
     let reset = |status| Came::Nothing(Fault::Reset, status, true);
+    let body = |status| Came::Nothing(Fault::Body, status, true);
     check("no answer", "", Close, reset(None));
     check("a reset", "", Reset, reset(None));
-    check("garbage", "220 ready\r\n\r\n", Close, reset(None));
+    check("garbage", "220 ready\r\n\r\n", Close, body(None));
     check("half a head", "HTTP/1.1 200 OK\r\nA: b", Close, reset(None));
     check(
         "a control character in a field",
         "HTTP/1.1 200 OK\r\nA: \x01\r\n\r\n",
         Close,
-        reset(None),
+        body(None),
     );
     check(
         "a field name with a space",
         "HTTP/1.1 200 OK\r\nbad name: x\r\nContent-Length: 0\r\n\r\n",
         Close,
-        reset(None),
+        body(None),
     );
     check(
         "two lengths",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         Close,
-        reset(None),
+        body(None),
     );
     check(
         "half a body",
@@ -250,7 +251,7 @@ fn broken_answers_are_faults_and_their_connections_are_dropped() {
         "a chunk of no size",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         Close,
-        reset(Some(200)),
+        body(Some(200)),
     );
 }
 
@@ -273,20 +274,20 @@ fn what_is_too_large_is_not_read() {
     let head: &'static str =
         format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(1 << 20)).leak();
     let endless: &[Act] = &[Read, Say(head), Silence];
-    let reset = Came::Nothing(Fault::Reset, None, true);
-    check("header", &[endless], "", &[reset], 1);
+    let bad = Came::Nothing(Fault::Body, None, true);
+    check("header", &[endless], "", &[bad], 1);
     let lines: &'static str = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(1_000)).leak();
     let many: &[Act] = &[Read, Say(lines), Silence];
-    let reset = Came::Nothing(Fault::Reset, None, true);
-    check("fields", &[many], "", &[reset], 1);
+    let bad = Came::Nothing(Fault::Body, None, true);
+    check("fields", &[many], "", &[bad], 1);
 }
 
 #[test]
 fn bytes_above_ascii_in_a_field_are_an_answer() {
     let head = "HTTP/1.1 200 OK\r\nX-Ä: no\r\nContent-Length: 2\r\n\r\nok";
     let name: &[Act] = &[Read, Say(head), Close];
-    let reset = Came::Nothing(Fault::Reset, None, true);
-    check("in a name", &[name], "", &[reset], 1);
+    let bad = Came::Nothing(Fault::Body, None, true);
+    check("in a name", &[name], "", &[bad], 1);
     let head = "HTTP/1.1 200 OK\r\nX-Name: Ä€\r\nContent-Length: 2\r\n\r\nok";
     let value: &[Act] = &[Read, Say(head)];
     check("in a value", &[value], "", &[answer(200, "ok")], 1);

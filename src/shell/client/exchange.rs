@@ -19,7 +19,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
 use super::stream::{Carrier, Stream};
-use super::{NoAnswer, causes, in_words};
+use super::{NoAnswer, causes, fault_of, in_words};
 use crate::time::Tick;
 use crate::work::Fault;
 
@@ -54,7 +54,7 @@ impl Progress {
     }
 
     fn failed(&self, error: &hyper::Error) -> NoAnswer {
-        self.no_answer(Fault::Reset, in_words(causes(error)))
+        self.no_answer(fault_of(error), in_words(causes(error)))
     }
 }
 

@@ -12,7 +12,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, USER_AGENT, causes, tls,
+    Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, USER_AGENT, causes,
+    fault_of, tls,
 };
 use crate::scenario::{HttpVersion, Plan};
 use crate::shell::RunClock;
@@ -224,7 +225,7 @@ fn no_answer(error: &reqwest::Error, status: Option<u16>) -> NoAnswer {
         // A URL that cannot be asked: it came from the service.
         (Fault::Body, false)
     } else {
-        (Fault::Reset, true)
+        (fault_of(error), true)
     };
     NoAnswer {
         fault,
