@@ -108,11 +108,11 @@ impl Facts {
             .fold(0_u64, |sum, count| sum.saturating_add(counts.get(*count)));
         let cpu = self.cpu?;
         // Of a duration as `summary.json` has it, so that its reader finds the same share.
-        let lasted = Span(self.duration.micros().saturating_mul(1_000));
+        let lasted = (self.duration.seconds() * 1e6).round() / 1e6;
         Some(Cost {
             cpu,
             per_request_s: (requests > 0).then(|| cpu.seconds() / float(requests)),
-            core_share: (lasted > Span::ZERO).then(|| cpu.seconds() / lasted.seconds()),
+            core_share: (lasted > 0.0).then(|| cpu.seconds() / lasted),
         })
     }
 
