@@ -432,6 +432,10 @@ fn limits(report: &Report) -> Vec<String> {
             number::count(polls),
             number::counted(counts.get(Count::GateClosures), "closure"),
         ));
+        if polls == 0 && counts.get(Count::Polls) > 0 {
+            // One key has one limit, so the gate is shared; the service may see it otherwise.
+            lines.push("polls waited at the gate though only submits got 429".to_owned());
+        }
     }
     lines
 }
