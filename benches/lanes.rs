@@ -2,9 +2,10 @@
 //!
 //! 64 tasks ask one after the other, each its next poll when its last one is answered; the client's
 //! thread is pinned to core 0, a server that always says the same to core 1. What is counted is the
-//! client's own time on the processor, in user mode and altogether: the kernel's part is the same work
-//! for everybody, and on a machine that is itself virtual the larger one. Lanes take turns, and the
-//! figures to quote are the ratios within a turn. `REQUESTS` and `LANE` change what is done.
+//! client's own time on the processor, in user mode and altogether: the kernel's part is the same
+//! work for everybody, and on a machine that is itself virtual the larger one. Lanes take turns,
+//! and the figures to quote are the ratios within a turn. `REQUESTS` and `LANE` change what is
+//! done.
 
 #![expect(
     clippy::print_stdout,

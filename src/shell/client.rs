@@ -272,7 +272,7 @@ impl Client {
     }
 }
 
-/// A service may say the key again, in an error or a word that we would show and keep: it is covered
+/// A service may say the key again, in an error or a word that we would show and keep: it is hidden
 /// before anybody reads the answer. An id or a URL with the key in it is of no use after that. An
 /// answer without it, as nearly all are, is read as it is.
 fn read_covered<T>(

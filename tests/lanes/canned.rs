@@ -112,8 +112,8 @@ impl Server {
         self.requests.try_iter().collect()
     }
 
-    /// Returns when a connection was closed by its script, and the caller's runtime has looked at its
-    /// sockets since.
+    /// Returns when a connection was closed by its script, and the caller's runtime has looked at
+    /// its sockets since.
     pub(crate) async fn left(&mut self) {
         self.left.recv().await.unwrap();
         tokio::task::yield_now().await;

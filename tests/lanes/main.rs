@@ -56,7 +56,7 @@ struct Asking {
 
 impl Asking {
     async fn poll(&self) -> Came {
-        let url = format!("{}/work/1?a=b", self.base_url);
+        let url = format!("{}/works/1?a=b", self.base_url);
         self.get(&url).await
     }
 
@@ -399,7 +399,7 @@ fn requests_say_who_asks_and_nothing_else() {
     });
     assert_eq!(told[0], told[1]);
     let polled = told[0][0].join("\n");
-    assert!(polled.starts_with("GET /work/1?a=b HTTP/1.1"), "{polled}");
+    assert!(polled.starts_with("GET /works/1?a=b HTTP/1.1"), "{polled}");
     assert!(polled.contains("\nauthorization: Bearer "), "{polled}");
     assert!(polled.contains("\nuser-agent: plimsoll/"), "{polled}");
 }

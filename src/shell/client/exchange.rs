@@ -2,7 +2,7 @@
 //!
 //! hyper wants a connection driven by a task of its own, and its sender to wait for that task. Here
 //! the task of the request drives the connection itself, so nobody else is woken, and an idle
-//! connection is driven by nobody: what the server did to it meanwhile is seen when it is next used.
+//! connection is driven by nobody: what the server did to it meanwhile is seen at its next use.
 
 use std::cell::Cell;
 use std::pin::{Pin, pin};

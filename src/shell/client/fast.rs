@@ -23,8 +23,8 @@ const PROBE_AFTER: Duration = Duration::from_secs(15);
 
 /// An idle connection, also one that will be idle as soon as the answers that have come are read.
 ///
-/// Many requests leave in one turn of the shard, and no answer is read meanwhile: without the second
-/// look a turn that is late would open a connection for each of them.
+/// Many requests leave in one turn of the shard, and no answer is read meanwhile: without the
+/// second look a turn that is late would open a connection for each of them.
 async fn idle_soon(origin: &Origin) -> Option<Box<Live>> {
     if let Some(live) = origin.take() {
         return Some(live);

@@ -175,7 +175,7 @@ impl Origin {
         self.idle.borrow_mut().push_back(live);
     }
 
-    /// Closes what was idle until `now` for `keep_alive`; when to do that again, if anything is left.
+    /// Closes what was idle until `now` for `keep_alive`; when to do so again, if one is left.
     pub(super) fn close_old(&self, now: Tick, keep_alive: Span) -> Option<Tick> {
         let mut idle = self.idle.borrow_mut();
         while let Some(oldest) = idle.front() {

@@ -122,7 +122,7 @@ impl Waits {
         }
     }
 
-    /// Returns when something may be due; those whose time has come are woken then. Where nothing is
+    /// Returns when something may be due; those whose time has come are woken then. If nothing is
     /// due at the call it returns after [`PAUSE`] at the soonest, unless something nearer is added.
     pub(super) async fn due(&self) -> Tick {
         loop {
