@@ -50,8 +50,8 @@ pub struct Facts {
     pub target: String,
     /// Certificates were not checked.
     pub insecure: bool,
-    /// Which client carried the requests.
-    pub client: Lane,
+    /// Which client carried the requests; none of a run whose summary does not say.
+    pub client: Option<Lane>,
     /// What the generator's threads spent on a processor, in whole microseconds; none of a run that
     /// was killed.
     pub cpu: Option<Span>,
@@ -82,7 +82,7 @@ impl Facts {
                 Base::Url(url) => url.clone(),
             },
             insecure: plan.http.insecure,
-            client: plan.http.lane,
+            client: Some(plan.http.lane),
             cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),

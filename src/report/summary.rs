@@ -33,7 +33,8 @@ struct Summary<'a> {
     started_at: String,
     target: &'a str,
     insecure: bool,
-    client: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'static str>,
     load_planned_s: f64,
     load_s: f64,
     duration_s: f64,
@@ -45,6 +46,7 @@ struct Summary<'a> {
     ledger: Object<u64>,
     ratios: Object<Option<f64>>,
     requests: Object<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_family: Option<&'a str>,
@@ -191,7 +193,7 @@ fn shape(report: &Report) -> Summary<'_> {
         started_at: wall(facts.started_at),
         target: &facts.target,
         insecure: facts.insecure,
-        client: facts.client.word(),
+        client: facts.client.map(Lane::word),
         load_planned_s: micro(facts.load_planned.seconds()),
         load_s: micro(facts.load.seconds()),
         duration_s: micro(facts.duration.seconds()),
@@ -314,8 +316,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
         ended_by: EndedBy::ALL.into_iter().find(|why| why.word() == word)?,
         client: Lane::ALL
             .into_iter()
-            .find(|lane| summary["client"] == lane.word())
-            .unwrap_or(facts.client),
+            .find(|lane| summary["client"] == lane.word()),
         cpu: span_of(&summary["cost"]["cpu_s"]),
         rate_limit_family: text("rate_limit_family"),
         notes: summary["notes"]

@@ -481,10 +481,13 @@ fn own_cost(report: &Report) -> Option<String> {
     let share = cost.core_share.map_or_else(String::new, |share| {
         format!(", {} of a core", number::percent(share))
     });
+    let client = report
+        .facts
+        .client
+        .map_or_else(String::new, |lane| format!(" ({})", lane.word()));
+    let cpu = number::time(cost.cpu.seconds());
     Some(format!(
-        "the generator took {} of CPU{each}{share} ({})",
-        number::time(cost.cpu.seconds()),
-        report.facts.client.word(),
+        "the generator took {cpu} of CPU{each}{share}{client}"
     ))
 }
 
