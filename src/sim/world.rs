@@ -44,6 +44,8 @@ impl Network {
 pub trait Watch {
     /// This is about to be done.
     fn effect(&mut self, _now: Tick, _effect: Effect) {}
+    /// This is about to be told to the engine.
+    fn input(&mut self, _input: &Input) {}
     /// All effects of a turn are out.
     fn turn(&mut self, _now: Tick, _engine: &mut Engine) {}
     /// An interval has ended.
@@ -286,7 +288,10 @@ impl<W: Watch> World<'_, W> {
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
-            Event::Told(input) => self.engine.handle(*input),
+            Event::Told(input) => {
+                self.watch.input(&input);
+                self.engine.handle(*input);
+            }
         }
     }
 

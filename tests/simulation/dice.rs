@@ -73,6 +73,7 @@ pub(crate) fn case(seed: u64) -> Case {
     submit(&mut dice, &mut text);
     poll(&mut dice, &mut text);
     limits(&mut dice, &mut text);
+    http(&mut dice, &mut text);
     let read = |_: &str| Ok(log.clone().into_bytes());
     let plan = resolve::read(&text, &[], &read).unwrap_or_else(|mistakes| {
         panic!(
@@ -222,6 +223,13 @@ fn submit(dice: &mut Dice, text: &mut String) {
     if dice.one_in(2) {
         let retries = dice.between(1, 4);
         writeln!(text, "on_429 = \"retry\"\nretries = {retries}").unwrap();
+    }
+}
+
+fn http(dice: &mut Dice, text: &mut String) {
+    if dice.one_in(4) {
+        let cap = dice.between(1, 24);
+        writeln!(text, "[http]\nmax_in_flight = {cap}").unwrap();
     }
 }
 

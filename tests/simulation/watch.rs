@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use plimsoll::engine::{Effect, Engine};
+use plimsoll::engine::{Effect, Engine, Input};
 use plimsoll::record::row::{Settled, WorkRow};
 use plimsoll::scenario::Plan;
 use plimsoll::sim::world::Watch;
@@ -37,6 +37,7 @@ pub(crate) struct Checks<'a> {
     pub(crate) submits: u64,
     pub(crate) rows: Vec<WorkRow>,
     turns: u64,
+    on_the_wire: u32,
 }
 
 impl<'a> Checks<'a> {
@@ -53,6 +54,7 @@ impl<'a> Checks<'a> {
             submits: 0,
             rows: Vec::new(),
             turns: 0,
+            on_the_wire: 0,
         }
     }
 
@@ -128,6 +130,9 @@ impl Watch for Checks<'_> {
     fn effect(&mut self, now: Tick, effect: Effect) {
         assert!(self.sent.last().is_none_or(|last| *last <= now));
         self.sent.push(now);
+        self.on_the_wire += 1;
+        let cap = self.plan.http.max_in_flight;
+        assert!(cap == 0 || self.on_the_wire <= cap, "one too many at {now}");
         match effect {
             Effect::Submit {
                 slot,
@@ -135,6 +140,12 @@ impl Watch for Checks<'_> {
                 intended,
             } => self.submit(now, slot, seq, intended),
             Effect::Poll { slot } => self.poll(now, slot),
+        }
+    }
+
+    fn input(&mut self, input: &Input) {
+        if matches!(input, Input::Intake { .. } | Input::Poll { .. }) {
+            self.on_the_wire -= 1;
         }
     }
 
