@@ -61,6 +61,8 @@ impl Timer {
             let mut ready = self.fd.readable().await?;
             // How often it rang does not matter. Nothing to read: an earlier arming had rung.
             if let Ok(read) = ready.try_io(|fd| Ok(rustix::io::read(fd, &mut [0_u8; 8])?)) {
+                // One read empties it, so the next need not find that out.
+                ready.clear_ready();
                 return read.map(drop);
             }
         }
