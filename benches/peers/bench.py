@@ -26,8 +26,9 @@ def settings(**more):
 
 
 def climb(ladder, start, holds):
-    """The highest rung that holds, looked for from `start`: up while it holds, else down; and every
-    rung that was tried. One bad second of the machine is not the tool's: a rung has two tries."""
+    """The highest rung that holds, and every try. From `start` up while it holds; where it does not,
+    down to what was reached, and up from there. One bad second of the machine is not the tool's: a
+    rung has two tries."""
     tried = []
 
     def stands(at):
@@ -40,17 +41,14 @@ def climb(ladder, start, holds):
     def nearest(rate):
         return min(range(len(ladder)), key=lambda index: abs(ladder[index] - rate))
 
-    at = nearest(start)
-    if stands(at):
-        while at + 1 < len(ladder) and stands(at + 1):
-            at += 1
-        return ladder[at], tried
-    while at > 0:
-        # What was reached is a better guess than one rung less.
-        at = min(at - 1, nearest(tried[-1]["reached"]))
+    good, bad, at = -1, len(ladder), nearest(start)
+    while good + 1 < bad:
         if stands(at):
-            return ladder[at], tried
-    return None, tried
+            good, at = at, at + 1
+        else:
+            bad = at
+            at = max(good + 1, min(at - 1, nearest(tried[-1]["reached"])))
+    return (ladder[good] if good >= 0 else None), tried
 
 
 def best_so_far(results, name, otherwise):
@@ -225,7 +223,9 @@ def lag():
 
 
 def memory():
-    results = Results("memory", {"versions": tools.versions()})
+    # An hour of virtual time takes minutes of a real one.
+    minutes = os.environ.get("MINUTES", "10")
+    results = Results("memory", {"versions": tools.versions(), "minutes": minutes})
     targets = [found["name"] for found in json.loads(
         output("cargo", "metadata", "--locked", "--no-deps", "--format-version=1").splitlines()[-1]
     )["packages"][0]["targets"] if "bench" in found["kind"]]
@@ -233,9 +233,7 @@ def memory():
         if name not in targets:
             say(f"  no bench named {name} here")
             continue
-        # An hour of virtual time takes minutes of a real one.
-        env = {"MINUTES": os.environ.get("MINUTES", "10")}
-        found = results.run(0, name, lambda: {"output": bench(name, **env)})
+        found = results.run(0, name, lambda: {"output": bench(name, MINUTES=minutes)})
         say(found["output"])
 
 
