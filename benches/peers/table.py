@@ -41,6 +41,13 @@ def rows(head, lines):
                      + ["| " + " | ".join(map(str, line)) + " |" for line in lines])
 
 
+def unless_sustained(runs, name):
+    """What has to be said beside the figures of a rate that the tool did not sustain."""
+    verdicts = figures(runs, name, "sustained")
+    failed = len(verdicts) - sum(verdicts)
+    return f" (not sustained in {failed} of {len(verdicts)})" if failed else ""
+
+
 def names_of(runs):
     return list(dict.fromkeys(run["name"] for run in runs))
 
@@ -97,7 +104,7 @@ def job(data):
         lines.append([
             name, of(runs, name, "sustained", "{:,.0f}"),
             "1" if same else ratio(runs, "plimsoll", name, "sustained", "{:.1f}"),
-            of(runs, cost, "us_per_work", "{:,.0f}"),
+            of(runs, cost, "us_per_work", "{:,.0f}") + unless_sustained(runs, cost),
             "1" if same else ratio(runs, "plimsoll at 500/s", cost, "us_per_work"),
             of(runs, cost, "lag_p99_ms"), of(runs, cost, "excess_p99_ms"),
             of(runs, cost, "peak_memory_mb", "{:,.0f}"),
@@ -129,7 +136,8 @@ def lag(data):
             lines.append([words, f"{rate:,}", p50, p99, core, "-", "-"])
         name = f"plimsoll at {rate}/s"
         lines.append([
-            "Plimsoll, the whole job", f"{rate:,}", of(runs, name, "schedule_lag_p50_us", "{:,.0f}"),
+            f"Plimsoll, the whole job{unless_sustained(runs, name)}", f"{rate:,}",
+            of(runs, name, "schedule_lag_p50_us", "{:,.0f}"),
             of(runs, name, "schedule_lag_p99_us", "{:,.0f}"), of(runs, name, "core"),
             of(runs, name, "poll_wait_p99_us", "{:,.0f}"), of(runs, name, "excess_p99_ms"),
         ])
