@@ -109,10 +109,7 @@ def poll_highest(results):
 
 def request():
     names = chosen(["wrk", "oha", "plimsoll", "k6", "locust"])
-    is_capped = tools.knows("max_connections")
-    if not is_capped:
-        say("no http.max_connections here: connections are as many as the polls need")
-    results = Results("request", settings(is_capped=is_capped))
+    results = Results("request", settings())
     for rep in range(REPS):
         for name in names:
             measure = lambda: (  # noqa: E731

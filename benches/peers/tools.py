@@ -67,11 +67,6 @@ class Plimsoll:
         return json.loads(path.read_text())
 
 
-def knows(key):
-    """Whether scenarios have this key: a word of the schema."""
-    return f'"{key}"' in output(PLIMSOLL, "schema")
-
-
 def has_flag(flag):
     return flag in output(PLIMSOLL, "run", "--help")
 
@@ -81,8 +76,7 @@ def job_tables(rate, seconds):
     needs more descriptors than this machine gives, which the run would refuse."""
     cap = ""
     if 2 * rate + 100 > resource.getrlimit(resource.RLIMIT_NOFILE)[1]:
-        is_known = knows("max_connections")
-        cap = "[http]\nmax_connections = 1000\n" if is_known else "[submit]\nmax_in_flight = 3000\n"
+        cap = "[http]\nmax_in_flight = 1000\n"
     return (
         f'{cap}[[load]]\narrivals = "constant"\nrate = "{rate}/s"\nduration = "{seconds}s"\n'
         '[poll]\ninterval = "1s"\nfirst = "interval"\n'
@@ -91,10 +85,9 @@ def job_tables(rate, seconds):
 
 def hold_tables(rate, seconds, interval):
     """Many polls of works that stay open: rate x interval works, submitted within two seconds."""
-    cap = f"max_connections = {CONNECTIONS}" if knows("max_connections") else ""
     submits = round(rate * interval / 2)
     return (
-        f"[http]\n{cap}\n[submit]\nmax_in_flight = {CONNECTIONS}\n"
+        f"[http]\nmax_in_flight = {CONNECTIONS}\n"
         f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "2s"\n'
         f'[[load]]\nrate = "0/s"\nduration = "{seconds}s"\n'
         f'[poll]\ninterval = "{round(interval * 1000)}ms"\n'
