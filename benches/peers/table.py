@@ -90,9 +90,7 @@ def request(data):
         ])
     head = ["tool", "CPU us/request", "of it in user mode", "requests/s a core", "requests/s",
             "server, of a core", "Plimsoll / tool"]
-    cap = "" if data["settings"]["is_capped"] else (
-        "\n\nThis version has no cap of connections: Plimsoll opened as many as the polls needed.")
-    return rows(head, lines) + cap
+    return rows(head, lines)
 
 
 def job(data):
