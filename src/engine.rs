@@ -61,6 +61,8 @@ pub enum Input {
     Intake {
         /// The work.
         slot: Slot,
+        /// The send stamp of this submit.
+        sent: Tick,
         /// When.
         at: Tick,
         /// What it says.
@@ -70,6 +72,8 @@ pub enum Input {
     Poll {
         /// The work.
         slot: Slot,
+        /// The send stamp of this poll.
+        sent: Tick,
         /// When.
         at: Tick,
         /// What it says.
@@ -109,6 +113,9 @@ struct DuePoll {
     gate_before: Span,
     budget_before: Span,
 }
+
+/// When a request was sent, and when its answer was read.
+type Trip = (Tick, Tick);
 
 /// Adds up the time in which something was so.
 #[derive(Clone, Copy, Debug, Default)]
@@ -216,8 +223,18 @@ impl Engine {
     /// so.
     pub fn handle(&mut self, input: Input) {
         match input {
-            Input::Intake { slot, at, reply } => self.on_intake(slot, at, reply),
-            Input::Poll { slot, at, reply } => self.on_poll(slot, at, reply),
+            Input::Intake {
+                slot,
+                sent,
+                at,
+                reply,
+            } => self.on_intake(slot, (sent, at), reply),
+            Input::Poll {
+                slot,
+                sent,
+                at,
+                reply,
+            } => self.on_poll(slot, (sent, at), reply),
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }

@@ -2,12 +2,12 @@
 
 use super::lifecycle::{Event, Next, Stage, next};
 use super::works::Work;
-use super::{DuePoll, Effect, Engine, gate::Hold, poll_policy};
+use super::{DuePoll, Effect, Engine, Trip, gate::Hold, poll_policy};
 use crate::random::{Purpose, unit_at};
 use crate::record::Metric;
 use crate::record::ledger::Count;
 use crate::time::{Span, Tick};
-use crate::work::{Anomaly, Ending, Outcome, PollReply, Slot, Source, Terminal};
+use crate::work::{Anomaly, Ending, Outcome, PollReply, RateHint, Slot, Source, Terminal};
 
 impl Engine {
     /// Schedules the first poll of a work that was accepted at `at`.
@@ -135,7 +135,6 @@ impl Engine {
             return None;
         };
         work.stage = stage;
-        work.asked = now;
         self.polls_in_flight += 1;
         self.gate.sent(now);
         if matches!(stage, Stage::Rechecking(_)) {
@@ -154,7 +153,7 @@ impl Engine {
         Some(Effect::Poll { slot: head.slot })
     }
 
-    pub(super) fn on_poll(&mut self, slot: Slot, at: Tick, reply: PollReply) {
+    pub(super) fn on_poll(&mut self, slot: Slot, (sent, at): Trip, reply: PollReply) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
@@ -166,8 +165,7 @@ impl Engine {
         self.polls_in_flight -= 1;
         if !is_recheck && !matches!(reply, PollReply::Fault(_)) {
             self.recorder.count(Count::PollAnswers);
-            self.recorder
-                .record(Metric::PollRoundTrip, at.since(work.asked));
+            self.recorder.record(Metric::PollRoundTrip, at.since(sent));
         }
         match reply {
             PollReply::Open {
@@ -177,7 +175,7 @@ impl Engine {
                 hint,
             } => {
                 self.hear(at, &hint);
-                self.open(slot, &status, known, body);
+                self.open(slot, sent, &status, known, body);
                 self.ask_again(slot, at, Event::Open, hint.retry_after);
             }
             PollReply::Terminal(terminal, hint) => {
@@ -188,7 +186,7 @@ impl Engine {
             PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
             PollReply::Throttled { hint, .. } => {
                 self.hear(at, &hint);
-                work_throttled(self, slot, at, &hint);
+                self.throttled(slot, (sent, at), &hint);
                 self.ask_again(slot, at, Event::Silent, None);
             }
             PollReply::Error { .. } | PollReply::Fault(_) => {
@@ -198,8 +196,23 @@ impl Engine {
         }
     }
 
+    /// A poll was answered 429: counted, and the gate closes.
+    fn throttled(&mut self, slot: Slot, (sent, at): Trip, hint: &RateHint) {
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
+        if !matches!(work.stage, Stage::Rechecking(_)) {
+            work.rate_limited += 1;
+        }
+        self.recorder.count(Count::RateLimited);
+        self.recorder.count(Count::RateLimitedPolls);
+        if self.gate.throttled(sent, at, hint) {
+            self.recorder.count(Count::GateClosures);
+        }
+    }
+
     /// Notes what an open answer says.
-    fn open(&mut self, slot: Slot, status: &str, known: bool, body: Box<str>) {
+    fn open(&mut self, slot: Slot, sent: Tick, status: &str, known: bool, body: Box<str>) {
         let word = self.words.number(status);
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -211,7 +224,7 @@ impl Engine {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
         work.last_word = Some(word);
-        work.last_open = Some(work.asked);
+        work.last_open = Some(sent);
         work.denials = 0;
         if !self.bodies.keep(slot, body) {
             self.recorder.count(Count::BodiesNotKept);
@@ -356,19 +369,4 @@ impl Engine {
 fn overdue_at(work: &Work, give_up_after: Span) -> Tick {
     work.accepted
         .map_or(Tick::NEVER, |accepted| accepted + give_up_after)
-}
-
-/// A poll was answered 429: counted, and the gate closes.
-fn work_throttled(engine: &mut Engine, slot: Slot, at: Tick, hint: &crate::work::RateHint) {
-    let Some(work) = engine.works.get_mut(slot) else {
-        return;
-    };
-    if !matches!(work.stage, Stage::Rechecking(_)) {
-        work.rate_limited += 1;
-    }
-    engine.recorder.count(Count::RateLimited);
-    engine.recorder.count(Count::RateLimitedPolls);
-    if engine.gate.throttled(work.asked, at, hint) {
-        engine.recorder.count(Count::GateClosures);
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::lifecycle::{Event, Next, Stage, next};
 use super::works::Work;
-use super::{Effect, Engine, Refusal, unsent};
+use super::{Effect, Engine, Refusal, Trip, unsent};
 use crate::arrival::Arrival;
 use crate::record::Metric;
 use crate::record::ledger::Count;
@@ -163,7 +163,6 @@ impl Engine {
             stage: Stage::Submitting,
             intended,
             sent: now,
-            asked: now,
             accepted: None,
             id: WorkId("".into()),
             url: None,
@@ -194,7 +193,6 @@ impl Engine {
             return None;
         };
         work.stage = stage;
-        work.asked = now;
         let (seq, intended) = (work.seq, work.intended);
         self.recorder.count(Count::Submits);
         self.recorder.count(Count::SubmitRetries);
@@ -207,7 +205,7 @@ impl Engine {
         })
     }
 
-    pub(super) fn on_intake(&mut self, slot: Slot, at: Tick, reply: IntakeReply) {
+    pub(super) fn on_intake(&mut self, slot: Slot, (sent, at): Trip, reply: IntakeReply) {
         let was_full = self.is_full();
         let Some(work) = self
             .works
@@ -231,13 +229,13 @@ impl Engine {
                 work.http_status = Some(status);
                 self.answered = true;
                 self.hear(at, &hint);
-                self.accept(slot, at, id, poll_url, at_once);
+                self.accept(slot, (sent, at), id, poll_url, at_once);
             }
             IntakeReply::Rejected { status, body, hint } => {
                 work.http_status = Some(status);
                 self.judge_first_answer(status, &body);
                 self.hear(at, &hint);
-                self.refuse(slot, at, status, body, &hint);
+                self.refuse(slot, (sent, at), status, body, &hint);
             }
             IntakeReply::Failed {
                 fault,
@@ -272,7 +270,7 @@ impl Engine {
     fn accept(
         &mut self,
         slot: Slot,
-        at: Tick,
+        (sent, at): Trip,
         id: WorkId,
         poll_url: PollUrl,
         at_once: Option<Terminal>,
@@ -297,7 +295,7 @@ impl Engine {
         self.recorder
             .record(Metric::AcceptLatency, at.since(work.intended));
         self.recorder
-            .record(Metric::AcceptServiceTime, at.since(work.asked));
+            .record(Metric::AcceptServiceTime, at.since(sent));
         self.submitting -= 1;
         self.backlog += 1;
         match at_once {
@@ -309,7 +307,14 @@ impl Engine {
         }
     }
 
-    fn refuse(&mut self, slot: Slot, at: Tick, status: u16, body: Box<str>, hint: &RateHint) {
+    fn refuse(
+        &mut self,
+        slot: Slot,
+        (sent, at): Trip,
+        status: u16,
+        body: Box<str>,
+        hint: &RateHint,
+    ) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
@@ -318,7 +323,7 @@ impl Engine {
             work.rate_limited += 1;
             self.recorder.count(Count::RateLimited);
             self.recorder.count(Count::RateLimitedSubmits);
-            if self.gate.throttled(work.asked, at, hint) {
+            if self.gate.throttled(sent, at, hint) {
                 self.recorder.count(Count::GateClosures);
             }
             if work.retries < self.plan.submit.retries && at < self.drain_end {

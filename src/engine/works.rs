@@ -21,8 +21,6 @@ pub struct Work {
     pub intended: Tick,
     /// When its submit was first sent.
     pub sent: Tick,
-    /// When its last request was sent.
-    pub asked: Tick,
     /// When the whole accept was read.
     pub accepted: Option<Tick>,
     /// Its ticket; empty before the accept.
