@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::chunks::Chunks;
 use crate::time::Tick;
 
 /// Nanoseconds of the finest bucket, as a power of 2.
@@ -40,7 +41,7 @@ struct Link {
 /// One timer for each place of the work table.
 #[derive(Debug)]
 pub struct TimerQueue {
-    links: Vec<Link>,
+    links: Chunks<Link>,
     first: Box<[u32; LEVELS * BUCKETS]>,
     occupied: [[u64; WORDS]; LEVELS],
     /// The finest bucket that has been emptied last; nothing before it is in the wheel.
@@ -54,7 +55,7 @@ pub struct TimerQueue {
 impl Default for TimerQueue {
     fn default() -> Self {
         Self {
-            links: Vec::new(),
+            links: Chunks::default(),
             first: Box::new([NONE; LEVELS * BUCKETS]),
             occupied: [[0; WORDS]; LEVELS],
             cursor: 0,
@@ -67,23 +68,19 @@ impl Default for TimerQueue {
 impl TimerQueue {
     /// Looks at the place at this instant, and not at the one that was set before.
     pub fn set(&mut self, at: Tick, place: u32) {
-        let links = place as usize + 1;
-        if self.links.len() < links {
-            let idle = Link {
-                at: Tick::NEVER,
-                next: NONE,
-                previous: IDLE,
-            };
-            self.links.resize(links, idle);
-        }
+        self.links.reach(place, || Link {
+            at: Tick::NEVER,
+            next: NONE,
+            previous: IDLE,
+        });
         self.cancel(place);
-        self.links[place as usize].at = at;
+        self.links[place].at = at;
         self.file(place);
     }
 
     /// Does not look at the place.
     pub fn cancel(&mut self, place: u32) {
-        let Some(&Link { next, previous, .. }) = self.links.get(place as usize) else {
+        let Some(&Link { next, previous, .. }) = self.links.get(place) else {
             return;
         };
         match previous {
@@ -91,12 +88,17 @@ impl TimerQueue {
             // The entry of a heap is passed over when its turn comes.
             IN_HEAP => {}
             bucket if bucket & FIRST != 0 => self.set_first((bucket & !FIRST) as usize, next),
-            previous => self.links[previous as usize].next = next,
+            previous => self.links[previous].next = next,
         }
         if previous != IN_HEAP && next != NONE {
-            self.links[next as usize].previous = previous;
+            self.links[next].previous = previous;
         }
-        self.links[place as usize].previous = IDLE;
+        self.links[place].previous = IDLE;
+    }
+
+    /// When the timer of a place was last to go off, or is to.
+    pub fn at(&self, place: u32) -> Tick {
+        self.links.get(place).map_or(Tick::NEVER, |link| link.at)
     }
 
     /// An instant at which to come back: never later than the earliest timer. After
@@ -116,7 +118,7 @@ impl TimerQueue {
             && at <= now
         {
             self.near.pop();
-            let link = &mut self.links[place as usize];
+            let link = &mut self.links[place];
             if link.previous == IN_HEAP && link.at == at {
                 link.previous = IDLE;
                 return Some((at, place));
@@ -127,9 +129,9 @@ impl TimerQueue {
 
     /// Puts a timer where its instant belongs.
     fn file(&mut self, place: u32) {
-        let at = self.links[place as usize].at;
+        let at = self.links[place].at;
         let slot = at.0 >> FINEST;
-        let link = &mut self.links[place as usize];
+        let link = &mut self.links[place];
         if slot <= self.cursor {
             link.previous = IN_HEAP;
             self.near.push(Reverse((at, place)));
@@ -146,7 +148,7 @@ impl TimerQueue {
         link.next = next;
         self.set_first(bucket, place);
         if next != NONE {
-            self.links[next as usize].previous = place;
+            self.links[next].previous = place;
         }
     }
 
@@ -159,7 +161,7 @@ impl TimerQueue {
         } else {
             *word |= 1 << (digit % 64);
             let bucket = u32::try_from(bucket).expect("1,024 buckets");
-            self.links[place as usize].previous = FIRST | bucket;
+            self.links[place].previous = FIRST | bucket;
         }
     }
 
@@ -193,7 +195,7 @@ impl TimerQueue {
             let mut place = self.first[bucket];
             self.set_first(bucket, NONE);
             while place != NONE {
-                let next = self.links[place as usize].next;
+                let next = self.links[place].next;
                 self.file(place);
                 place = next;
             }
@@ -204,7 +206,7 @@ impl TimerQueue {
             && (at.0 >> FINEST ^ self.cursor) >> (BITS * 4) == 0
         {
             self.far.pop();
-            let link = &self.links[place as usize];
+            let link = &self.links[place];
             if link.previous == IN_HEAP && link.at == at {
                 self.file(place);
             }
