@@ -40,13 +40,14 @@ fn schedule(bencher: Bencher<'_, '_>, law: &str) {
         .bench(|| ArrivalSchedule::new(&plan.load, plan.seed, Segment::WHOLE).count());
 }
 
-/// One work asked again, among so many.
-#[divan::bench(args = [1_000, 100_000, 1_000_000])]
+/// One work asked again, among so many; 50,000 a second, however many there are.
+#[divan::bench(args = [1_000, 10_000, 100_000, 1_000_000], sample_count = 50, sample_size = 20_000)]
 fn timer_queue(bencher: Bencher<'_, '_>, works: u32) {
     let mut timers = TimerQueue::default();
+    let interval = Span(u64::from(works) * 20_000);
     for index in 0..works {
-        // A prime step spreads the instants evenly over a second.
-        let at = u64::from(index) * 998_244_353 % 1_000_000_000;
+        // A prime step spreads the instants evenly.
+        let at = u64::from(index) * 998_244_353 % interval.0;
         timers.set(Tick(at), index);
     }
     let mut now = Tick::ZERO;
@@ -55,7 +56,7 @@ fn timer_queue(bencher: Bencher<'_, '_>, works: u32) {
         .bench_local(move || {
             loop {
                 if let Some((at, place)) = timers.take(now) {
-                    timers.set(at + Span::from_secs(1), place);
+                    timers.set(at + interval, place);
                     return;
                 }
                 now = timers.next().unwrap();

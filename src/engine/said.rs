@@ -1,5 +1,7 @@
 //! What the polls of a work said last: its status word, whether it was denied since, and the body.
 
+use std::hint::black_box;
+
 use super::chunks::Aside;
 
 /// The last status word of a work, and whether the service has denied the work since: one byte.
@@ -100,6 +102,15 @@ impl LastBodies {
         self.bytes = bytes;
         self.bodies.put(place, body);
         true
+    }
+
+    /// Reads what will be needed soon to replace the body of the work at a place.
+    pub fn touch(&self, place: u32) {
+        black_box(
+            self.bodies
+                .get(place)
+                .and_then(|body| body.as_bytes().first().copied()),
+        );
     }
 
     /// Takes the body of the work at a place.

@@ -3,6 +3,7 @@
 //! A work is a record of 96 bytes, its id included, in chunks that are never moved. What few works
 //! have stands aside: ids of more than 40 bytes, and poll URLs that the service gave.
 
+use std::hint::black_box;
 use std::num::NonZeroU16;
 
 use super::chunks::{Aside, Chunks};
@@ -213,6 +214,13 @@ impl WorkTable {
         (0..self.used)
             .filter_map(|index| self.slot_at(index))
             .collect()
+    }
+
+    /// Reads both cache lines of a record that will be used soon.
+    pub fn touch(&self, place: u32) {
+        if let Some(Some(work)) = self.places.get(place) {
+            black_box((work.seq, work.id.0[ShortId::BYTES - 1]));
+        }
     }
 
     /// How many works there are.
