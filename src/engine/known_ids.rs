@@ -46,11 +46,11 @@ impl Kept {
 /// What is found by a hash. Many small tables: one that grows moves a 64th of all, so that nobody
 /// waits long for it.
 #[derive(Debug)]
-struct Tables<T>([HashTable<T>; 64]);
+struct Tables<T>(Box<[HashTable<T>; 64]>);
 
 impl<T> Default for Tables<T> {
     fn default() -> Self {
-        Self([const { HashTable::new() }; 64])
+        Self(Box::new([const { HashTable::new() }; 64]))
     }
 }
 

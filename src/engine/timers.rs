@@ -1,10 +1,11 @@
 //! `TimerQueue`: which work is to be looked at next, and when.
 //!
 //! A hierarchical timing wheel (Varghese and Lauck, 1987): three levels of 1,024 buckets, of 2^20 ns
-//! (1.05 ms), 1.07 s and 18 minutes, so that it turns once in 13 days. Setting, cancelling and taking are O(1) however many works there are. A bucket is a chain of cache lines
-//! with 14 places each, so that a turn reads what it moves side by side and not one behind the
-//! other: 12 bytes a place, and 64 for each 14 timers. What is due within the current bucket waits
-//! in a small heap, exact to the nanosecond.
+//! (1.05 ms), 1.07 s and 18 minutes, so that it turns once in 13 days. Setting, cancelling and
+//! taking are O(1) however many works there are. A bucket is a chain of cache lines with 14 places
+//! each, so that a turn reads what it moves side by side and not one behind the other: 12 bytes a
+//! place, and 64 for each 14 timers. What is due within the current bucket waits in a small heap,
+//! exact to the nanosecond.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,8 +19,8 @@ const FINEST: u32 = 20;
 const BITS: u32 = 10;
 const BUCKETS: usize = 1 << BITS;
 const LEVELS: usize = 3;
-/// From this bit on, the number of a finest bucket is beyond the wheel.
-const BEYOND: u32 = BITS * LEVELS as u32;
+/// From this bit on, the number of a finest bucket is beyond the three levels.
+const BEYOND: u32 = 3 * BITS;
 /// Words of the bit map of a level.
 const WORDS: usize = BUCKETS / 64;
 

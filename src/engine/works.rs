@@ -41,7 +41,8 @@ pub struct Work {
     id: ShortId,
 }
 
-// Three to two cache lines, and what `docs/decisions/011-compact-works.md` says.
+// Two cache lines, whichever half of one it begins at. `docs/decisions/011-compact-works.md` has
+// the bytes.
 const _: () = assert!(size_of::<Option<Work>>() == 96);
 
 impl Work {
