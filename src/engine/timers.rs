@@ -1,7 +1,7 @@
 //! `TimerQueue`: which work is to be looked at next, and when.
 //!
-//! A hierarchical timing wheel (Varghese and Lauck, 1987): three levels of 1,024 buckets, of 2^20 ns
-//! (1.05 ms), 1.07 s and 18 minutes, so that it turns once in 13 days. Setting, cancelling and
+//! A hierarchical timing wheel (Varghese and Lauck, 1987): three levels of 1,024 buckets, of 2^20
+//! ns (1.05 ms), 1.07 s and 18 minutes, so that it turns once in 13 days. Setting, cancelling and
 //! taking are O(1) however many works there are. A bucket is a chain of cache lines with 14 places
 //! each, so that a turn reads what it moves side by side and not one behind the other: 12 bytes a
 //! place, and 64 for each 14 timers. What is due within the current bucket waits in a small heap,
