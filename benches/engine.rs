@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 
+use std::sync::Arc;
+
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
 use plimsoll::arrival::{ArrivalSchedule, Segment};
 use plimsoll::engine::timers::TimerQueue;
+use plimsoll::engine::{Effect, Engine, Input};
 use plimsoll::record::{Metric, Recorder};
 use plimsoll::scenario::{Plan, resolve};
 use plimsoll::time::{Span, Tick};
 use plimsoll::wire::Wire;
-use plimsoll::work::WorkId;
+use plimsoll::work::{IntakeReply, PollReply, PollUrl, RateHint, WorkId};
 
 fn main() {
     divan::main();
@@ -37,13 +40,14 @@ fn schedule(bencher: Bencher<'_, '_>, law: &str) {
         .bench(|| ArrivalSchedule::new(&plan.load, plan.seed, Segment::WHOLE).count());
 }
 
-/// One work asked again, among so many.
-#[divan::bench(args = [1_000, 100_000, 1_000_000])]
+/// One work asked again, among so many; 50,000 a second, however many there are.
+#[divan::bench(args = [1_000, 10_000, 100_000, 1_000_000], sample_count = 50, sample_size = 20_000)]
 fn timer_queue(bencher: Bencher<'_, '_>, works: u32) {
     let mut timers = TimerQueue::default();
+    let interval = Span(u64::from(works) * 20_000);
     for index in 0..works {
-        // A prime step spreads the instants evenly over a second.
-        let at = u64::from(index) * 998_244_353 % 1_000_000_000;
+        // A prime step spreads the instants evenly.
+        let at = u64::from(index) * 998_244_353 % interval.0;
         timers.set(Tick(at), index);
     }
     let mut now = Tick::ZERO;
@@ -52,12 +56,94 @@ fn timer_queue(bencher: Bencher<'_, '_>, works: u32) {
         .bench_local(move || {
             loop {
                 if let Some((at, place)) = timers.take(now) {
-                    timers.set(at + Span::from_secs(1), place);
+                    timers.set(at + interval, place);
                     return;
                 }
                 now = timers.next().unwrap();
             }
         });
+}
+
+/// An engine that follows so many works, and what a service that is never done says to it.
+struct Followed {
+    engine: Engine,
+    now: Tick,
+}
+
+impl Followed {
+    /// 50,000 polls are due a second, however many works there are.
+    fn new(works: u64) -> Self {
+        let text = format!(
+            "name = \"bench\"\n[target]\nbase_url = \"simulator\"\n[[load]]\n\
+             arrivals = \"constant\"\nrate = \"{works}/s\"\nduration = \"1s\"\n\
+             [poll]\ninterval = \"{}us\"\ngive_up_after = \"1000h\"\n\
+             [drain]\nlimit = \"1000h\"\n[report]\nopen_body_bytes = \"64MiB\"\n",
+            works * 20
+        );
+        let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
+        let mut followed = Self {
+            engine: Engine::new(Arc::new(plan), Segment::WHOLE),
+            now: Tick::ZERO,
+        };
+        // Each work is asked a first time, so that all of them are in their stride.
+        while followed.now < Tick::ZERO + Span::from_secs(2) + Span::from_millis(works / 50) {
+            followed.poll();
+        }
+        followed
+    }
+
+    /// Goes on until one more poll has been sent and answered.
+    fn poll(&mut self) {
+        loop {
+            let at = self.now;
+            match self.engine.next_effect(at) {
+                Some(Effect::Poll { slot }) => {
+                    let reply = PollReply::Open {
+                        status: "running".into(),
+                        known: true,
+                        body: r#"{"work_id": "work_0123", "status": "running"}"#.into(),
+                        hint: RateHint::default(),
+                    };
+                    self.engine.handle(Input::Poll {
+                        slot,
+                        sent: at,
+                        at,
+                        reply,
+                    });
+                    return;
+                }
+                Some(Effect::Submit { slot, seq, .. }) => {
+                    let reply = IntakeReply::Accepted {
+                        status: 202,
+                        id: WorkId(format!("work_{seq:035}").into()),
+                        poll_url: PollUrl::FromProfile,
+                        at_once: None,
+                        hint: RateHint::default(),
+                    };
+                    self.engine.handle(Input::Intake {
+                        slot,
+                        sent: at,
+                        at,
+                        reply,
+                    });
+                }
+                None => {
+                    drop((self.engine.take_intervals(), self.engine.take_settled()));
+                    self.now = self.engine.next_wakeup();
+                }
+            }
+        }
+    }
+}
+
+/// One poll through the engine's door: due, sent, answered, due again. A third of a second of
+/// polls each.
+#[divan::bench(args = [1_000, 10_000, 100_000, 1_000_000], sample_count = 50, sample_size = 20_000)]
+fn poll(bencher: Bencher<'_, '_>, works: u64) {
+    let mut followed = Followed::new(works);
+    bencher
+        .counter(ItemsCount::new(1_u32))
+        .bench_local(move || followed.poll());
 }
 
 /// Samples of one metric, spread over twenty seconds.

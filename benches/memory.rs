@@ -35,6 +35,7 @@ fn main() {
                 if let Effect::Submit { slot, seq, .. } = effect {
                     engine.handle(Input::Intake {
                         slot,
+                        sent: at,
                         at,
                         reply: accepted(seq),
                     });

@@ -113,6 +113,12 @@ impl ArrivalSchedule {
         u16::try_from(stage).ok()
     }
 
+    /// The stage of an arrival.
+    pub fn stage_of(&self, seq: u64) -> u16 {
+        let stage = (self.stages).partition_point(|stage| stage.first_seq + stage.count <= seq);
+        u16::try_from(stage).unwrap_or(u16::MAX)
+    }
+
     /// The next arrival of the segment.
     pub fn peek(&self) -> Option<Arrival> {
         self.next

@@ -5,16 +5,21 @@
 //! waits until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send
 //! stamp: the budgets are asked with it, so no budget is exceeded on our own stamps.
 
+mod chunks;
+mod due_polls;
 mod following;
 pub mod gate;
 mod intake;
+pub mod known_ids;
 pub mod lifecycle;
 pub mod poll_policy;
 pub mod rate_budget;
+pub mod said;
 pub mod timers;
 pub mod works;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::arrival::{ArrivalSchedule, Segment};
@@ -25,12 +30,15 @@ use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
 use crate::scenario::{Bucket, Plan};
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
-use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source};
+use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
+use due_polls::DuePolls;
 use gate::Gate;
+use known_ids::KnownIds;
 use lifecycle::Stage;
 use rate_budget::RateBudget;
+use said::{LastBodies, Words};
 use timers::TimerQueue;
-use works::{KnownIds, LastBodies, Words, Work, WorkTable};
+use works::WorkTable;
 
 /// The length of an interval of the record.
 pub const INTERVAL: Span = Span(NANOS_PER_SECOND);
@@ -61,6 +69,8 @@ pub enum Input {
     Intake {
         /// The work.
         slot: Slot,
+        /// The send stamp of this submit.
+        sent: Tick,
         /// When.
         at: Tick,
         /// What it says.
@@ -70,6 +80,8 @@ pub enum Input {
     Poll {
         /// The work.
         slot: Slot,
+        /// The send stamp of this poll.
+        sent: Tick,
         /// When.
         at: Tick,
         /// What it says.
@@ -101,14 +113,8 @@ pub struct Refusal {
     pub body: Box<str>,
 }
 
-/// A poll that is due and waits for its turn.
-#[derive(Clone, Copy, Debug)]
-struct DuePoll {
-    due: Tick,
-    slot: Slot,
-    gate_before: Span,
-    budget_before: Span,
-}
+/// When a request was sent, and when its answer was read.
+type Trip = (Tick, Tick);
 
 /// Adds up the time in which something was so.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,9 +149,9 @@ pub struct Engine {
     known: KnownIds,
     words: Words,
     bodies: LastBodies,
-    stuck: BTreeMap<u16, u64>,
+    stuck: BTreeMap<Option<u8>, u64>,
     timers: TimerQueue,
-    due: VecDeque<DuePoll>,
+    due: DuePolls,
     retries: VecDeque<Slot>,
     budget: RateBudget,
     gate: Gate,
@@ -186,7 +192,7 @@ impl Engine {
             bodies: LastBodies::new(plan.report.open_body_bytes),
             stuck: BTreeMap::new(),
             timers: TimerQueue::default(),
-            due: VecDeque::new(),
+            due: DuePolls::default(),
             retries: VecDeque::new(),
             budget: RateBudget::new(ceiling, limits, plan.poll.budget),
             gate: Gate::new(plan.limits.is_some_and(|limits| limits.learn)),
@@ -216,8 +222,18 @@ impl Engine {
     /// so.
     pub fn handle(&mut self, input: Input) {
         match input {
-            Input::Intake { slot, at, reply } => self.on_intake(slot, at, reply),
-            Input::Poll { slot, at, reply } => self.on_poll(slot, at, reply),
+            Input::Intake {
+                slot,
+                sent,
+                at,
+                reply,
+            } => self.on_intake(slot, (sent, at), reply),
+            Input::Poll {
+                slot,
+                sent,
+                at,
+                reply,
+            } => self.on_poll(slot, (sent, at), reply),
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }
@@ -289,7 +305,7 @@ impl Engine {
     pub fn address(&self, slot: Slot) -> Option<(&str, Option<&str>)> {
         self.works
             .get(slot)
-            .map(|work| (&*work.id.0, work.url.as_deref()))
+            .map(|_| (self.works.id(slot.index), self.works.url(slot.index)))
     }
 
     /// The operator's mistake that the first answer showed.
@@ -337,17 +353,16 @@ impl Engine {
             let Some(work) = self.works.get(slot) else {
                 continue;
             };
-            match work.stage {
+            match work.stage() {
                 Stage::Submitting | Stage::Retrying => {
                     self.leave(slot, Outcome::Submitting, None, None);
                 }
                 Stage::Waiting | Stage::Due | Stage::Polling => {
                     self.leave(slot, Outcome::Unresolved, None, None);
                 }
-                Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => {
-                    self.works.remove(slot);
-                }
+                Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => {}
             }
+            self.works.remove(slot);
         }
         // Whatever was counted as due has a row, also where the load was stopped at that instant.
         let counted = self.due_arrivals.peek().map_or(u64::MAX, |next| next.seq);
@@ -358,13 +373,12 @@ impl Engine {
             });
             self.arrivals.next();
         }
-        let word = |number| match number {
-            NEVER_SEEN => Snapshot::NO_WORD,
-            number => self.words.word(number),
+        let word = |number: &Option<u8>| match *number {
+            None => Snapshot::NO_WORD,
+            Some(number) => self.words.word(number),
         };
-        self.stuck
-            .iter()
-            .map(|(number, works)| (word(*number).into(), *works))
+        (self.stuck.iter())
+            .map(|(number, works)| (word(number).into(), *works))
             .collect()
     }
 
@@ -415,7 +429,8 @@ impl Engine {
         };
     }
 
-    /// Takes a work off the table, with its row and its place in the books.
+    /// Books the end of a work: its row, and what its polls said last if it is stuck. Its record
+    /// stays, for a recheck or to be removed.
     ///
     /// `detected` is when its terminal answer was read, and what told it.
     fn leave(
@@ -424,29 +439,30 @@ impl Engine {
         outcome: Outcome,
         detected: Option<(Tick, Source)>,
         body: Option<Box<str>>,
-    ) -> Option<Work> {
+    ) {
         self.timers.cancel(slot.index);
-        let last_body = self.bodies.take(slot);
-        let work = self.works.remove(slot)?;
+        let last_body = self.bodies.take(slot.index);
+        let Some(work) = self.works.get(slot) else {
+            return;
+        };
         let is_stuck = matches!(
             outcome,
             Outcome::Expired | Outcome::Lost | Outcome::Unresolved
         );
+        let last_word = work.said.number();
         if is_stuck {
-            *self
-                .stuck
-                .entry(work.last_word.unwrap_or(NEVER_SEEN))
-                .or_insert(0) += 1;
+            *self.stuck.entry(last_word).or_insert(0) += 1;
         }
+        let id = self.works.id(slot.index);
         let row = WorkRow {
             seq: work.seq,
-            stage: work.load_stage,
+            stage: self.arrivals.stage_of(work.seq),
             intended: work.intended,
             sent: Some(work.sent),
-            accepted: work.accepted,
-            http_status: work.http_status,
-            work_id: (!work.id.0.is_empty()).then(|| work.id.clone()),
-            last_open: work.last_open,
+            accepted: work.accepted.get(),
+            http_status: work.http_status.map(NonZeroU16::get),
+            work_id: (!id.is_empty()).then(|| WorkId(id.into())),
+            last_open: work.last_open.get(),
             detected: detected.map(|(at, _)| at),
             source: detected.map(|(_, source)| source),
             outcome,
@@ -454,12 +470,11 @@ impl Engine {
             rate_limited: work.rate_limited,
             fault: None,
             maybe_accepted: false,
-            last_status: work.last_word.map(|word| self.words.word(word).into()),
+            last_status: last_word.map(|word| self.words.word(word).into()),
             finished: None,
         };
         let body = body.or(if is_stuck { last_body } else { None });
         self.settled.push(Settled { row, body });
-        Some(work)
     }
 
     /// Records what a terminal answer shows.
@@ -476,9 +491,6 @@ impl Engine {
         }
     }
 }
-
-/// Stands in the stuck table for works of which no poll ever saw a status.
-const NEVER_SEEN: u16 = u16::MAX;
 
 /// The row of an arrival that was never sent.
 fn unsent(arrival: crate::arrival::Arrival, outcome: Outcome) -> WorkRow {

@@ -18,6 +18,31 @@ pub struct Tick(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub u64);
 
+/// An instant that may not have come yet, as small as a [`Tick`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct MaybeTick(Tick);
+
+impl MaybeTick {
+    /// It has not come.
+    pub const NOT_YET: Self = Self(Tick::NEVER);
+
+    /// It came at this instant.
+    pub const fn at(tick: Tick) -> Self {
+        Self(tick)
+    }
+
+    /// When it came.
+    pub fn get(self) -> Option<Tick> {
+        (self != Self::NOT_YET).then_some(self.0)
+    }
+}
+
+impl fmt::Debug for MaybeTick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 impl Tick {
     /// The origin of the run.
     pub const ZERO: Self = Self(0);

@@ -1,36 +1,44 @@
 //! Polls: when a work is asked, in which order, and what the answer means.
 
+use super::due_polls::DuePoll;
 use super::lifecycle::{Event, Next, Stage, next};
+use super::said::Said;
 use super::works::Work;
-use super::{DuePoll, Effect, Engine, gate::Hold, poll_policy};
+use super::{Effect, Engine, Trip, gate::Hold, poll_policy};
 use crate::random::{Purpose, unit_at};
 use crate::record::Metric;
 use crate::record::ledger::Count;
-use crate::time::{Span, Tick};
-use crate::work::{Anomaly, Ending, Outcome, PollReply, Slot, Source, Terminal};
+use crate::time::{MaybeTick, Span, Tick};
+use crate::work::{Anomaly, Ending, Outcome, PollReply, RateHint, Slot, Source, Terminal};
 
 impl Engine {
-    /// Schedules the first poll of a work that was accepted at `at`.
-    pub(super) fn follow(&mut self, slot: Slot, at: Tick) {
+    /// Schedules the first poll of a work that was accepted at `at`. One at a foreign origin is
+    /// never polled.
+    pub(super) fn follow(&mut self, slot: Slot, at: Tick, is_foreign: bool) {
         let plan = &self.plan;
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        work.stage = Stage::Waiting;
-        work.due = if work.foreign {
+        work.enter(Stage::Waiting);
+        let due = if is_foreign {
             Tick::NEVER
         } else {
             at + poll_policy::first(&plan.poll, plan.seed, work.seq)
         };
-        self.timers.set(
-            work.due.min(overdue_at(work, plan.poll.give_up_after)),
-            slot.index,
-        );
+        let overdue_at = overdue_at(work, plan.poll.give_up_after);
+        self.timers.set(due.min(overdue_at), slot.index);
     }
 
     /// Looks at every work whose instant has come.
     pub(super) fn fire_timers(&mut self, now: Tick) {
-        while let Some((_, place)) = self.timers.take(now) {
+        let (works, bodies) = (&self.works, &self.bodies);
+        // Works that are looked at within the next millisecond lie anywhere in memory. Read all at
+        // once they come side by side, where one by one each would be waited for.
+        self.timers.turn(now, |place| {
+            works.touch(place);
+            bodies.touch(place);
+        });
+        while let Some((due, place)) = self.timers.take(now) {
             let Some(slot) = self.works.slot_at(place) else {
                 continue;
             };
@@ -38,28 +46,28 @@ impl Engine {
             let Some(work) = self.works.get_mut(slot) else {
                 continue;
             };
-            if work.stage == Stage::Retrying {
-                if work.due <= now {
-                    self.retries.push_back(slot);
-                }
+            let stage = work.stage();
+            if stage == Stage::Retrying {
+                self.retries.push_back(slot);
                 continue;
             }
-            let overdue_at = overdue_at(work, give_up_after);
-            let is_open = matches!(work.stage, Stage::Waiting | Stage::Due | Stage::Polling);
-            let event = if is_open && overdue_at <= now {
-                Event::Overdue
-            } else if work.due <= now {
-                Event::PollDue
+            let is_open = stage == Stage::Waiting;
+            let overdue_at = if is_open {
+                overdue_at(work, give_up_after)
             } else {
-                continue;
+                Tick::NEVER
             };
-            match next(work.stage, event) {
+            let event = if overdue_at <= now {
+                Event::Overdue
+            } else {
+                Event::PollDue
+            };
+            match next(stage, event) {
                 Next::Enter(stage) => {
-                    work.stage = stage;
-                    let due = work.due;
-                    self.due.push_back(DuePoll {
-                        due,
+                    work.enter(stage);
+                    self.due.push(DuePoll {
                         slot,
+                        overdue_at,
                         gate_before: self.gate.closed_until(due),
                         budget_before: self.budget_wait.read(due),
                     });
@@ -73,19 +81,7 @@ impl Engine {
     /// Gives up works that became overdue while their poll was held back. Called once an interval:
     /// a held poll has no timer of its own.
     pub(super) fn expire_held(&mut self, now: Tick) {
-        let give_up_after = self.plan.poll.give_up_after;
-        let is_overdue =
-            |work: &Work| work.stage == Stage::Due && overdue_at(work, give_up_after) <= now;
-        let mut overdue = Vec::new();
-        let works = &self.works;
-        self.due.retain(|poll| {
-            let leaves = works.get(poll.slot).is_some_and(is_overdue);
-            if leaves {
-                overdue.push(poll.slot);
-            }
-            !leaves
-        });
-        for slot in overdue {
+        for slot in self.due.take_overdue(now) {
             self.give_up(slot, Outcome::Expired, now, None);
         }
     }
@@ -93,18 +89,19 @@ impl Engine {
     /// The poll that is due the longest, if it may leave now.
     pub(super) fn next_poll(&mut self, now: Tick) -> Option<Effect> {
         loop {
-            let head = *self.due.front()?;
-            let waits = self.works.get(head.slot).is_some_and(|work| {
-                work.due == head.due && matches!(work.stage, Stage::Due | Stage::RecheckDue(_))
-            });
+            let head = self.due.first()?;
+            let waits = self
+                .works
+                .get(head.slot)
+                .is_some_and(|work| matches!(work.stage(), Stage::Due | Stage::RecheckDue(_)));
             if !waits {
-                self.due.pop_front();
+                self.due.pop();
                 continue;
             }
             if !self.may_poll(now) {
                 return None;
             }
-            self.due.pop_front();
+            self.due.pop();
             return self.send_poll(head, now);
         }
     }
@@ -135,18 +132,17 @@ impl Engine {
 
     fn send_poll(&mut self, head: DuePoll, now: Tick) -> Option<Effect> {
         let work = self.works.get_mut(head.slot)?;
-        let Next::Enter(stage) = next(work.stage, Event::PollSent) else {
+        let Next::Enter(stage) = next(work.stage(), Event::PollSent) else {
             return None;
         };
-        work.stage = stage;
-        work.asked = now;
+        work.enter(stage);
         self.polls_in_flight += 1;
         self.gate.sent(now);
         if matches!(stage, Stage::Rechecking(_)) {
             self.recorder.count(Count::Rechecks);
         } else {
             work.polls += 1;
-            let wait = now.since(head.due);
+            let wait = now.since(self.timers.at(head.slot.index));
             let at_gate = Span(self.gate.closed_until(now).0 - head.gate_before.0).min(wait);
             let for_budget = Span(self.budget_wait.read(now).0 - head.budget_before.0);
             self.recorder.count(Count::Polls);
@@ -158,12 +154,12 @@ impl Engine {
         Some(Effect::Poll { slot: head.slot })
     }
 
-    pub(super) fn on_poll(&mut self, slot: Slot, at: Tick, reply: PollReply) {
+    pub(super) fn on_poll(&mut self, slot: Slot, (sent, at): Trip, reply: PollReply) {
         let was_full = self.is_wire_full();
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let is_recheck = match work.stage {
+        let is_recheck = match work.stage() {
             Stage::Polling => false,
             Stage::Rechecking(_) => true,
             _ => return,
@@ -171,8 +167,7 @@ impl Engine {
         self.polls_in_flight -= 1;
         if !is_recheck && !matches!(reply, PollReply::Fault(_)) {
             self.recorder.count(Count::PollAnswers);
-            self.recorder
-                .record(Metric::PollRoundTrip, at.since(work.asked));
+            self.recorder.record(Metric::PollRoundTrip, at.since(sent));
         }
         self.let_go(was_full, at);
         match reply {
@@ -183,18 +178,17 @@ impl Engine {
                 hint,
             } => {
                 self.hear(at, &hint);
-                self.open(slot, &status, known, body);
+                self.open(slot, sent, &status, known, body);
                 self.ask_again(slot, at, Event::Open, hint.retry_after);
             }
             PollReply::Terminal(terminal, hint) => {
                 self.hear(at, &hint);
-                let event = Event::Ended(terminal.ending);
-                self.end(slot, at, event, terminal, Source::Poll);
+                self.end(slot, at, terminal, Source::Poll, false);
             }
             PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
             PollReply::Throttled { hint, .. } => {
                 self.hear(at, &hint);
-                work_throttled(self, slot, at, &hint);
+                self.throttled(slot, (sent, at), &hint);
                 self.ask_again(slot, at, Event::Silent, None);
             }
             PollReply::Error { .. } | PollReply::Fault(_) => {
@@ -204,22 +198,36 @@ impl Engine {
         }
     }
 
+    /// A poll was answered 429: counted, and the gate closes.
+    fn throttled(&mut self, slot: Slot, (sent, at): Trip, hint: &RateHint) {
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
+        if !matches!(work.stage(), Stage::Rechecking(_)) {
+            work.rate_limited += 1;
+        }
+        self.recorder.count(Count::RateLimited);
+        self.recorder.count(Count::RateLimitedPolls);
+        if self.gate.throttled(sent, at, hint) {
+            self.recorder.count(Count::GateClosures);
+        }
+    }
+
     /// Notes what an open answer says.
-    fn open(&mut self, slot: Slot, status: &str, known: bool, body: Box<str>) {
+    fn open(&mut self, slot: Slot, sent: Tick, status: &str, known: bool, body: Box<str>) {
         let word = self.words.number(status);
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        if matches!(work.stage, Stage::Rechecking(_)) {
+        if matches!(work.stage(), Stage::Rechecking(_)) {
             return;
         }
-        if !known && work.last_word != Some(word) {
+        if !known && work.said.number() != Some(word) {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
-        work.last_word = Some(word);
-        work.last_open = Some(work.asked);
-        work.denials = 0;
-        if !self.bodies.keep(slot, body) {
+        work.said = Said::word(word);
+        work.last_open = MaybeTick::at(sent);
+        if !self.bodies.keep(slot.index, body) {
             self.recorder.count(Count::BodiesNotKept);
         }
     }
@@ -229,16 +237,18 @@ impl Engine {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let was_known = work.last_open.is_some();
+        let was_known = work.last_open.get().is_some();
         let mut is_lost = gone;
-        if !matches!(work.stage, Stage::Rechecking(_)) {
-            work.denials = work.denials.saturating_add(1);
+        if !matches!(work.stage(), Stage::Rechecking(_)) {
+            let is_second = work.said.is_denied();
+            work.said = work.said.denied();
             if was_known {
-                is_lost |= work.denials >= 2;
+                is_lost |= is_second;
             } else if !gone {
                 self.recorder.count(Count::NotVisible);
                 is_lost |= work
                     .accepted
+                    .get()
                     .is_some_and(|accepted| at >= accepted + lost_after);
             }
         }
@@ -247,7 +257,7 @@ impl Engine {
         } else {
             Event::Silent
         };
-        match next(work.stage, event) {
+        match next(work.stage(), event) {
             Next::Settle(outcome) => self.give_up(slot, outcome, at, Some(body)),
             _ => self.ask_again(slot, at, event, None),
         }
@@ -259,16 +269,16 @@ impl Engine {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        match next(work.stage, event) {
+        match next(work.stage(), event) {
             Next::AskAgain => {
-                let last = (work.slot_number, work.due);
+                let last = (work.slot_number, self.timers.at(slot.index));
                 let slot_found = poll_policy::next(&plan.poll, plan.seed, work.seq, last, at, hint);
-                work.stage = Stage::Waiting;
-                (work.slot_number, work.due) = (slot_found.number, slot_found.due);
+                work.enter(Stage::Waiting);
+                work.slot_number = slot_found.number;
                 self.recorder
                     .count_many(Count::SkippedSlots, slot_found.skipped);
                 let overdue_at = overdue_at(work, plan.poll.give_up_after);
-                self.timers.set(work.due.min(overdue_at), slot.index);
+                self.timers.set(slot_found.due.min(overdue_at), slot.index);
             }
             Next::Confirmed(anomaly) => self.confirmed(slot, anomaly),
             _ => {}
@@ -284,24 +294,28 @@ impl Engine {
         self.works.remove(slot);
     }
 
-    /// Books the end that the service told.
+    /// Books the end that the service told. A work at a foreign origin is not asked again.
     pub(super) fn end(
         &mut self,
         slot: Slot,
         at: Tick,
-        event: Event,
         terminal: Terminal,
         source: Source,
+        is_foreign: bool,
     ) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let outcome = match next(work.stage, event) {
+        let event = match source {
+            Source::Sync => Event::TakenAndEnded(terminal.ending),
+            _ => Event::Ended(terminal.ending),
+        };
+        let outcome = match next(work.stage(), event) {
             Next::Settle(outcome) => outcome,
             Next::Confirmed(anomaly) => return self.confirmed(slot, anomaly),
             _ => return,
         };
-        work.last_word = Some(self.words.number(&terminal.status));
+        work.said = Said::word(self.words.number(&terminal.status));
         let intended = work.intended;
         self.record_end(intended, at, outcome);
         let Terminal {
@@ -311,15 +325,15 @@ impl Engine {
             ..
         } = terminal;
         let body = (ending == Ending::Failed).then_some(body);
-        let Some(work) = self.leave(slot, outcome, Some((at, source)), body) else {
-            return;
-        };
+        self.leave(slot, outcome, Some((at, source)), body);
         if let Some(last) = self.settled.last_mut() {
             last.row.finished = finished;
         }
         self.backlog -= 1;
-        self.forget_later(&work, at);
-        self.recheck_later(work, at, ending);
+        self.forget_later(slot, at);
+        if is_foreign || !self.recheck_later(slot, at, ending) {
+            self.works.remove(slot);
+        }
     }
 
     /// Books a work that is followed no longer, though the service did not tell its end.
@@ -331,50 +345,40 @@ impl Engine {
         };
         self.recorder.count(count);
         self.backlog -= 1;
-        if let Some(work) = self.leave(slot, outcome, None, body) {
-            self.forget_later(&work, at);
+        self.leave(slot, outcome, None, body);
+        self.forget_later(slot, at);
+        self.works.remove(slot);
+    }
+
+    fn forget_later(&mut self, slot: Slot, at: Tick) {
+        if !self.works.id(slot.index).is_empty() {
+            let until = at + self.plan.poll.remember;
+            self.known.forget_at(until, &self.works, slot.index);
         }
     }
 
-    fn forget_later(&mut self, work: &Work, at: Tick) {
-        if !work.id.0.is_empty() {
-            self.known.forget_at(at + self.plan.poll.remember, &work.id);
-        }
-    }
-
-    /// A seeded share of the settled works is asked once more: is a terminal state taken back?
-    fn recheck_later(&mut self, work: Work, at: Tick, ending: Ending) {
+    /// A seeded share of the settled works is asked once more: is a terminal state taken back? True
+    /// if this one is.
+    fn recheck_later(&mut self, slot: Slot, at: Tick, ending: Ending) -> bool {
         let poll = &self.plan.poll;
-        let is_chosen = unit_at(self.plan.seed, Purpose::RECHECK, work.seq) < poll.recheck;
-        if poll.recheck > 0.0 && is_chosen && !work.id.0.is_empty() && !work.foreign {
-            let due = at + poll.recheck_after;
-            let slot = self.works.insert(Work {
-                stage: Stage::Settled(ending),
-                due,
-                ..work
-            });
-            self.timers.set(due, slot.index);
+        let has_id = !self.works.id(slot.index).is_empty();
+        let Some(work) = self.works.get_mut(slot) else {
+            return false;
+        };
+        let is_chosen = poll.recheck > 0.0
+            && has_id
+            && unit_at(self.plan.seed, Purpose::RECHECK, work.seq) < poll.recheck;
+        if is_chosen {
+            work.enter(Stage::Settled(ending));
+            self.timers.set(at + poll.recheck_after, slot.index);
         }
+        is_chosen
     }
 }
 
 /// When a work is given up: counted from its accept.
 fn overdue_at(work: &Work, give_up_after: Span) -> Tick {
     work.accepted
+        .get()
         .map_or(Tick::NEVER, |accepted| accepted + give_up_after)
-}
-
-/// A poll was answered 429: counted, and the gate closes.
-fn work_throttled(engine: &mut Engine, slot: Slot, at: Tick, hint: &crate::work::RateHint) {
-    let Some(work) = engine.works.get_mut(slot) else {
-        return;
-    };
-    if !matches!(work.stage, Stage::Rechecking(_)) {
-        work.rate_limited += 1;
-    }
-    engine.recorder.count(Count::RateLimited);
-    engine.recorder.count(Count::RateLimitedPolls);
-    if engine.gate.throttled(work.asked, at, hint) {
-        engine.recorder.count(Count::GateClosures);
-    }
 }

@@ -1,14 +1,16 @@
 //! Submits: which arrival leaves, what holds one back, and what its answer means.
 
+use std::num::NonZeroU16;
+
 use super::lifecycle::{Event, Next, Stage, next};
 use super::works::Work;
-use super::{Effect, Engine, Refusal, unsent};
+use super::{Effect, Engine, Refusal, Trip, unsent};
 use crate::arrival::Arrival;
 use crate::record::Metric;
 use crate::record::ledger::Count;
 use crate::record::row::Settled;
 use crate::scenario::Overload;
-use crate::time::{Span, Tick};
+use crate::time::{MaybeTick, Span, Tick};
 use crate::work::{
     Anomaly, Fault, IntakeReply, Outcome, PollUrl, RateHint, Slot, Source, Terminal, WorkId,
 };
@@ -160,38 +162,14 @@ impl Engine {
 
     fn send(&mut self, arrival: Arrival, now: Tick) -> Effect {
         self.arrivals.next();
-        let Arrival {
-            seq,
-            stage,
-            intended,
-        } = arrival;
+        let Arrival { seq, intended, .. } = arrival;
         self.recorder.count(Count::Sent);
         self.recorder.count(Count::Submits);
         self.recorder
             .record(Metric::ScheduleLag, now.since(intended));
         let ready = intended.max(self.released.min(now));
         self.recorder.record(Metric::GeneratorLag, now.since(ready));
-        let slot = self.works.insert(Work {
-            seq,
-            load_stage: stage,
-            stage: Stage::Submitting,
-            intended,
-            sent: now,
-            asked: now,
-            accepted: None,
-            id: WorkId("".into()),
-            url: None,
-            foreign: false,
-            due: Tick::NEVER,
-            slot_number: 0,
-            polls: 0,
-            rate_limited: 0,
-            retries: 0,
-            http_status: None,
-            last_open: None,
-            last_word: None,
-            denials: 0,
-        });
+        let slot = self.works.insert(Work::new(seq, intended, now));
         self.submitting += 1;
         self.submits_in_flight += 1;
         self.pass_gate(now);
@@ -204,11 +182,10 @@ impl Engine {
 
     fn send_again(&mut self, slot: Slot, now: Tick) -> Option<Effect> {
         let work = self.works.get_mut(slot)?;
-        let Next::Enter(stage) = next(work.stage, Event::Resent) else {
+        let Next::Enter(stage) = next(work.stage(), Event::Resent) else {
             return None;
         };
-        work.stage = stage;
-        work.asked = now;
+        work.enter(stage);
         let (seq, intended) = (work.seq, work.intended);
         self.recorder.count(Count::Submits);
         self.recorder.count(Count::SubmitRetries);
@@ -221,9 +198,9 @@ impl Engine {
         })
     }
 
-    pub(super) fn on_intake(&mut self, slot: Slot, at: Tick, reply: IntakeReply) {
+    pub(super) fn on_intake(&mut self, slot: Slot, (sent, at): Trip, reply: IntakeReply) {
         let was_full = self.is_full();
-        let is_awaited = |work: &Work| work.stage == Stage::Submitting;
+        let is_awaited = |work: &Work| work.stage() == Stage::Submitting;
         if !self.works.get(slot).is_some_and(is_awaited) {
             return;
         }
@@ -240,16 +217,16 @@ impl Engine {
                 at_once,
                 hint,
             } => {
-                work.http_status = Some(status);
+                work.http_status = NonZeroU16::new(status);
                 self.answered = true;
                 self.hear(at, &hint);
-                self.accept(slot, at, id, poll_url, at_once);
+                self.accept(slot, (sent, at), id, poll_url, at_once);
             }
             IntakeReply::Rejected { status, body, hint } => {
-                work.http_status = Some(status);
+                work.http_status = NonZeroU16::new(status);
                 self.judge_first_answer(status, &body);
                 self.hear(at, &hint);
-                self.refuse(slot, at, status, body, &hint);
+                self.refuse(slot, (sent, at), status, body, &hint);
             }
             IntakeReply::Failed {
                 fault,
@@ -257,7 +234,7 @@ impl Engine {
                 maybe_accepted,
                 detail,
             } => {
-                work.http_status = status;
+                work.http_status = status.and_then(NonZeroU16::new);
                 self.fail(slot, fault, maybe_accepted, detail);
             }
         }
@@ -284,70 +261,75 @@ impl Engine {
     fn accept(
         &mut self,
         slot: Slot,
-        at: Tick,
+        (sent, at): Trip,
         id: WorkId,
         poll_url: PollUrl,
         at_once: Option<Terminal>,
     ) {
-        if !id.0.is_empty() && !self.known.note(&id) {
+        let has_id = !id.0.is_empty();
+        self.works.name(slot, id);
+        if has_id && !self.known.note(&self.works, slot.index) {
             self.recorder.count(Anomaly::DuplicateId.into());
+        }
+        let is_foreign = matches!(poll_url, PollUrl::Foreign(_));
+        match poll_url {
+            PollUrl::FromProfile => {}
+            PollUrl::Given(url) => self.works.direct(slot, url),
+            PollUrl::Foreign(_) => self.recorder.count(Anomaly::ForeignPollUrl.into()),
         }
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        work.id = id;
-        work.accepted = Some(at);
-        match poll_url {
-            PollUrl::FromProfile => {}
-            PollUrl::Given(url) => work.url = Some(url),
-            PollUrl::Foreign(_) => {
-                work.foreign = true;
-                self.recorder.count(Anomaly::ForeignPollUrl.into());
-            }
-        }
+        work.accepted = MaybeTick::at(at);
         self.recorder.count(Count::Accepted);
         self.recorder
             .record(Metric::AcceptLatency, at.since(work.intended));
         self.recorder
-            .record(Metric::AcceptServiceTime, at.since(work.asked));
+            .record(Metric::AcceptServiceTime, at.since(sent));
         self.submitting -= 1;
         self.backlog += 1;
         match at_once {
-            Some(terminal) => {
-                let event = Event::TakenAndEnded(terminal.ending);
-                self.end(slot, at, event, terminal, Source::Sync);
-            }
-            None => self.follow(slot, at),
+            Some(terminal) => self.end(slot, at, terminal, Source::Sync, is_foreign),
+            None => self.follow(slot, at, is_foreign),
         }
     }
 
-    fn refuse(&mut self, slot: Slot, at: Tick, status: u16, body: Box<str>, hint: &RateHint) {
+    fn refuse(
+        &mut self,
+        slot: Slot,
+        (sent, at): Trip,
+        status: u16,
+        body: Box<str>,
+        hint: &RateHint,
+    ) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
         let mut event = Event::Refused;
         if status == 429 || (status == 503 && hint.retry_after.is_some()) {
+            // So far each of them has led to a retry.
+            let retries = work.rate_limited;
             work.rate_limited += 1;
             self.recorder.count(Count::RateLimited);
             self.recorder.count(Count::RateLimitedSubmits);
-            if self.gate.throttled(work.asked, at, hint) {
+            if self.gate.throttled(sent, at, hint) {
                 self.recorder.count(Count::GateClosures);
             }
-            if work.retries < self.plan.submit.retries && at < self.drain_end {
+            if retries < self.plan.submit.retries && at < self.drain_end {
                 event = Event::RefusedForNow;
             }
         }
-        match next(work.stage, event) {
+        match next(work.stage(), event) {
             Next::Retry => {
-                work.stage = Stage::Retrying;
-                work.retries += 1;
-                work.due = at + hint.retry_after.unwrap_or(RETRY_UNSAID);
-                self.timers.set(work.due, slot.index);
+                work.enter(Stage::Retrying);
+                let due = at + hint.retry_after.unwrap_or(RETRY_UNSAID);
+                self.timers.set(due, slot.index);
             }
             Next::Settle(outcome) => {
                 self.recorder.count(Count::Rejected);
                 self.submitting -= 1;
                 self.leave(slot, outcome, None, Some(body));
+                self.works.remove(slot);
             }
             _ => {}
         }
@@ -357,7 +339,7 @@ impl Engine {
         let Some(work) = self.works.get(slot) else {
             return;
         };
-        let Next::Settle(outcome) = next(work.stage, Event::Unanswered) else {
+        let Next::Settle(outcome) = next(work.stage(), Event::Unanswered) else {
             return;
         };
         self.recorder.count(Count::IntakeFailed);
@@ -366,6 +348,7 @@ impl Engine {
         }
         self.submitting -= 1;
         self.leave(slot, outcome, None, Some(detail));
+        self.works.remove(slot);
         if let Some(last) = self.settled.last_mut() {
             last.row.fault = Some(fault);
             last.row.maybe_accepted = maybe_accepted;

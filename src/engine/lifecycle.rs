@@ -14,6 +14,8 @@
 //!                                         RecheckDue ── sent ──► Rechecking ──► gone
 //! ```
 
+use std::num::NonZeroU8;
+
 use crate::work::{Anomaly, Ending, Outcome};
 
 /// Where a work is in its life.
@@ -35,6 +37,46 @@ pub enum Stage {
     RecheckDue(Ending),
     /// Its recheck is on the wire.
     Rechecking(Ending),
+}
+
+/// A stage in one byte, which is never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageByte(NonZeroU8);
+
+impl From<Stage> for StageByte {
+    fn from(stage: Stage) -> Self {
+        let number = match stage {
+            Stage::Submitting => 1,
+            Stage::Retrying => 2,
+            Stage::Waiting => 3,
+            Stage::Due => 4,
+            Stage::Polling => 5,
+            Stage::Settled(ending) => 6 + ending as u8,
+            Stage::RecheckDue(ending) => 8 + ending as u8,
+            Stage::Rechecking(ending) => 10 + ending as u8,
+        };
+        Self(NonZeroU8::MIN.saturating_add(number - 1))
+    }
+}
+
+impl From<StageByte> for Stage {
+    fn from(byte: StageByte) -> Self {
+        let number = byte.0.get();
+        let ending = match number % 2 {
+            0 => Ending::Completed,
+            _ => Ending::Failed,
+        };
+        match number {
+            1 => Self::Submitting,
+            2 => Self::Retrying,
+            3 => Self::Waiting,
+            4 => Self::Due,
+            5 => Self::Polling,
+            6 | 7 => Self::Settled(ending),
+            8 | 9 => Self::RecheckDue(ending),
+            _ => Self::Rechecking(ending),
+        }
+    }
 }
 
 /// What happened to a work.
@@ -240,6 +282,20 @@ mod tests {
                 Next::Confirmed(None),
             ),
         ]
+    }
+
+    #[test]
+    fn a_byte_holds_every_stage() {
+        let ended = [Completed, Failed].into_iter().flat_map(|ending| {
+            [
+                Stage::Settled(ending),
+                Stage::RecheckDue(ending),
+                Stage::Rechecking(ending),
+            ]
+        });
+        for stage in STAGES.into_iter().chain(ended) {
+            assert_eq!(Stage::from(StageByte::from(stage)), stage);
+        }
     }
 
     #[test]

@@ -1,67 +1,131 @@
-//! `WorkTable`: the works that are followed, in generational slots, and the ids that are
-//! remembered.
+//! `WorkTable`: the works that are followed, in generational slots.
+//!
+//! A work is a record of 96 bytes, its id included, in chunks that are never moved. What few works
+//! have stands aside: ids of more than 40 bytes, and poll URLs that the service gave.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
+use std::num::NonZeroU16;
 
-use super::lifecycle::Stage;
-use crate::time::Tick;
+use super::chunks::{Aside, Chunks};
+use super::lifecycle::{Stage, StageByte};
+use super::said::Said;
+use crate::time::{MaybeTick, Tick};
 use crate::work::{Slot, WorkId};
 
-/// One work that is followed.
+/// One work that is followed. When it is to be looked at next is known to the timers, when its
+/// request was sent to the one who carries it.
 #[derive(Debug)]
+#[repr(align(32))]
 pub struct Work {
     /// The number of its arrival.
     pub seq: u64,
-    /// Its load stage.
-    pub load_stage: u16,
-    /// Where it is in its life.
-    pub stage: Stage,
     /// When its submit was due.
     pub intended: Tick,
     /// When its submit was first sent.
     pub sent: Tick,
-    /// When its last request was sent.
-    pub asked: Tick,
     /// When the whole accept was read.
-    pub accepted: Option<Tick>,
-    /// Its ticket; empty before the accept.
-    pub id: WorkId,
-    /// The poll URL that the accept gave.
-    pub url: Option<Box<str>>,
-    /// Its poll URL is at an origin that may not have the key: it is never polled.
-    pub foreign: bool,
-    /// The instant of its next (or last) poll slot.
-    pub due: Tick,
-    /// The number of that slot.
+    pub accepted: MaybeTick,
+    /// When the last poll that was answered "not yet" was sent.
+    pub last_open: MaybeTick,
+    /// The number of its next (or last) poll slot.
     pub slot_number: u32,
     /// Polls sent.
     pub polls: u32,
-    /// Answers 429 to its submit and polls.
+    /// Answers 429 to its submit and polls. Before the accept each has led to one retry.
     pub rate_limited: u32,
-    /// Its submit was sent again so often.
-    pub retries: u32,
     /// The status of its last submit.
-    pub http_status: Option<u16>,
-    /// When the last poll that was answered "not yet" was sent.
-    pub last_open: Option<Tick>,
-    /// The last status word, by its number in [`Words`].
-    pub last_word: Option<u16>,
-    /// Denials in a row.
-    pub denials: u8,
+    pub http_status: Option<NonZeroU16>,
+    /// What its polls said last.
+    pub said: Said,
+    stage: StageByte,
+    id: ShortId,
 }
 
-#[derive(Debug, Default)]
-struct Place {
-    generation: u32,
-    work: Option<Box<Work>>,
+// Two cache lines, whichever half of one it begins at. `docs/decisions/011-compact-works.md` has
+// the bytes.
+const _: () = assert!(size_of::<Option<Work>>() == 96);
+
+impl Work {
+    /// A work whose submit leaves for the first time.
+    pub fn new(seq: u64, intended: Tick, sent: Tick) -> Self {
+        Self {
+            seq,
+            intended,
+            sent,
+            accepted: MaybeTick::NOT_YET,
+            last_open: MaybeTick::NOT_YET,
+            slot_number: 0,
+            polls: 0,
+            rate_limited: 0,
+            http_status: None,
+            said: Said::default(),
+            stage: Stage::Submitting.into(),
+            id: ShortId::EMPTY,
+        }
+    }
+
+    /// Where it is in its life.
+    pub fn stage(&self) -> Stage {
+        self.stage.into()
+    }
+
+    /// It is in this stage from now on. One that has settled is another tenant of its place.
+    pub fn enter(&mut self, stage: Stage) {
+        self.stage = stage.into();
+    }
+
+    /// Which tenant it is of its place: another number for every work, and another one once it
+    /// has settled. It needs no memory of its own.
+    fn generation(&self) -> u32 {
+        let has_settled = match self.stage() {
+            Stage::Submitting | Stage::Retrying | Stage::Waiting | Stage::Due | Stage::Polling => 0,
+            Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => 1,
+        };
+        let number = u32::try_from(self.seq & 0x7fff_ffff).expect("31 bits");
+        number << 1 | has_settled
+    }
+}
+
+/// An id of at most 40 bytes. What it leaves free is filled with a byte that no text has.
+#[derive(Clone, Copy, Debug)]
+struct ShortId([u8; Self::BYTES]);
+
+impl ShortId {
+    const BYTES: usize = 40;
+    const FILL: u8 = 0xff;
+    /// The first byte of a place whose id is too long for it; no text has it either.
+    const ASIDE: u8 = 0xfe;
+    const EMPTY: Self = Self([Self::FILL; Self::BYTES]);
+    const LONG: Self = Self([Self::ASIDE; Self::BYTES]);
+
+    fn new(id: &str) -> Option<Self> {
+        let mut short = Self::EMPTY;
+        short.0.get_mut(..id.len())?.copy_from_slice(id.as_bytes());
+        Some(short)
+    }
+
+    /// The id, if it is here.
+    fn text(&self) -> Option<&str> {
+        if self.0[0] == Self::ASIDE {
+            return None;
+        }
+        let filled = (self.0.iter().rev())
+            .take_while(|byte| **byte == Self::FILL)
+            .count();
+        let bytes = &self.0[..Self::BYTES - filled];
+        Some(std::str::from_utf8(bytes).expect("it was a text"))
+    }
 }
 
 /// The works that are followed.
 #[derive(Debug, Default)]
 pub struct WorkTable {
-    places: Vec<Place>,
+    places: Chunks<Option<Work>>,
+    /// Places that ever had a tenant.
+    used: u32,
     free: Vec<u32>,
+    long_ids: Aside,
+    urls: Aside,
 }
 
 impl WorkTable {
@@ -71,67 +135,98 @@ impl WorkTable {
     /// At 2^32 works at once, which no machine can hold.
     pub fn insert(&mut self, work: Work) -> Slot {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).expect("fewer than 2^32 works at once")
+            let index = self.used;
+            self.used = index.checked_add(1).expect("fewer than 2^32 works at once");
+            self.places.reach(index, || None);
+            index
         });
-        let place = &mut self.places[index as usize];
-        place.work = Some(Box::new(work));
-        Slot {
-            index,
-            generation: place.generation,
-        }
+        let generation = work.generation();
+        self.places[index] = Some(work);
+        Slot { index, generation }
     }
 
     /// The work of a slot; nothing if it has left.
     pub fn get(&self, slot: Slot) -> Option<&Work> {
-        let place = self.places.get(slot.index as usize)?;
-        place
-            .work
-            .as_deref()
-            .filter(|_| place.generation == slot.generation)
+        let work = self.places.get(slot.index)?.as_ref()?;
+        (work.generation() == slot.generation).then_some(work)
     }
 
     /// The work of a slot; nothing if it has left.
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Work> {
-        let place = self.places.get_mut(slot.index as usize)?;
-        place
-            .work
-            .as_deref_mut()
-            .filter(|_| place.generation == slot.generation)
+        let work = self.places.get_mut(slot.index)?.as_mut()?;
+        (work.generation() == slot.generation).then_some(work)
     }
 
     /// Takes the work out; its slot is never valid again.
-    pub fn remove(&mut self, slot: Slot) -> Option<Work> {
-        let place = self.places.get_mut(slot.index as usize)?;
-        if place.generation != slot.generation {
-            return None;
+    pub fn remove(&mut self, slot: Slot) {
+        if self.get(slot).is_none() {
+            return;
         }
-        let work = place.work.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        self.places[slot.index] = None;
+        self.long_ids.take(slot.index);
+        self.urls.take(slot.index);
         self.free.push(slot.index);
-        Some(*work)
+    }
+
+    /// The work has this id from now on.
+    pub fn name(&mut self, slot: Slot, id: WorkId) {
+        let Some(work) = self.get_mut(slot) else {
+            return;
+        };
+        if let Some(short) = ShortId::new(&id.0) {
+            work.id = short;
+        } else {
+            work.id = ShortId::LONG;
+            self.long_ids.put(slot.index, id.0);
+        }
+    }
+
+    /// The id of the work at a place; empty before the accept.
+    pub fn id(&self, place: u32) -> &str {
+        match self.places.get(place) {
+            Some(Some(work)) => work.id.text(),
+            _ => Some(""),
+        }
+        .or_else(|| self.long_ids.get(place))
+        .unwrap_or_default()
+    }
+
+    /// The service said where the work is to be polled.
+    pub fn direct(&mut self, slot: Slot, url: Box<str>) {
+        if self.get(slot).is_some() {
+            self.urls.put(slot.index, url);
+        }
+    }
+
+    /// The poll URL that the service gave to the work at a place.
+    pub fn url(&self, place: u32) -> Option<&str> {
+        self.urls.get(place)
     }
 
     /// The slot of the work at a place.
     pub fn slot_at(&self, index: u32) -> Option<Slot> {
-        let place = self.places.get(index as usize)?;
-        place.work.as_ref().map(|_| Slot {
-            index,
-            generation: place.generation,
-        })
+        let work = self.places.get(index)?.as_ref()?;
+        let generation = work.generation();
+        Some(Slot { index, generation })
     }
 
     /// The slots of all works, in the order of their places.
     pub fn slots(&self) -> Vec<Slot> {
-        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-        (0..places)
+        (0..self.used)
             .filter_map(|index| self.slot_at(index))
             .collect()
     }
 
+    /// Reads both cache lines of a record that will be used soon.
+    pub fn touch(&self, place: u32) {
+        if let Some(Some(work)) = self.places.get(place) {
+            black_box((work.seq, work.id.0[ShortId::BYTES - 1]));
+        }
+    }
+
     /// How many works there are.
     pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.used as usize - self.free.len()
     }
 
     /// Whether there are none.
@@ -140,225 +235,56 @@ impl WorkTable {
     }
 }
 
-/// Works by the fingerprint of their id. Never walked, so its order does not matter; the
-/// fingerprint is a hash already, and the same in every run.
-#[expect(
-    clippy::disallowed_types,
-    reason = "the hasher is fixed, and nothing walks the map"
-)]
-type Holders = std::collections::HashMap<u128, u32, BuildHasherDefault<LowHalf>>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::Ending;
 
-/// Hashes a number that is a hash to its lower half.
-#[derive(Clone, Copy, Debug, Default)]
-struct LowHalf(u64);
-
-impl Hasher for LowHalf {
-    fn finish(&self) -> u64 {
-        self.0
+    fn work(seq: u64) -> Work {
+        Work::new(seq, Tick(seq), Tick(seq))
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        let mut half = [0; 8];
-        let length = bytes.len().min(8);
-        half[..length].copy_from_slice(&bytes[..length]);
-        self.0 = u64::from_le_bytes(half);
+    #[test]
+    fn an_old_slot_finds_no_new_tenant() {
+        let mut works = WorkTable::default();
+        let first = works.insert(work(0));
+        works.remove(first);
+        let second = works.insert(work(1));
+        assert_eq!(second.index, first.index);
+        assert!(works.get(first).is_none());
+        works.remove(first);
+        assert_eq!(works.len(), 1);
+        let ended = Stage::Settled(Ending::Failed);
+        works.get_mut(second).unwrap().enter(ended);
+        assert!(works.get(second).is_none());
+        let again = works.slot_at(second.index).unwrap();
+        assert_eq!(works.get(again).map(Work::stage), Some(ended));
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the lower half is what is wanted"
-    )]
-    fn write_u128(&mut self, number: u128) {
-        self.0 = number as u64;
-    }
-}
-
-/// Ids of open works, and of settled ones for a while: is an id given twice?
-///
-/// An id is kept as a 128-bit hash, 16 bytes; two of a billion ids agree by chance with a
-/// probability of 1e-21 (birthday bound).
-#[derive(Debug, Default)]
-pub struct KnownIds {
-    known: Holders,
-    leaving: VecDeque<(Tick, u128)>,
-}
-
-impl KnownIds {
-    /// Notes an id; false if it was known.
-    pub fn note(&mut self, id: &WorkId) -> bool {
-        let holders = self.known.entry(fingerprint(id)).or_insert(0);
-        *holders += 1;
-        *holders == 1
-    }
-
-    /// Forgets an id at `until`; those calls must come in the order of their instants.
-    pub fn forget_at(&mut self, until: Tick, id: &WorkId) {
-        self.leaving.push_back((until, fingerprint(id)));
-    }
-
-    /// Forgets what is to be forgotten by now.
-    pub fn expire(&mut self, now: Tick) {
-        while self.leaving.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((_, id)) = self.leaving.pop_front() else {
-                return;
-            };
-            if let Some(holders) = self.known.get_mut(&id) {
-                *holders -= 1;
-                if *holders == 0 {
-                    self.known.remove(&id);
-                }
+    #[test]
+    fn ids_of_every_length_come_back() {
+        let mut works = WorkTable::default();
+        for length in [0, 1, 39, 40, 41, WorkId::MAX_BYTES] {
+            for letter in ["a", "ü", "語"] {
+                let id = letter.repeat(length / letter.len());
+                let slot = works.insert(work(7));
+                assert_eq!(works.id(slot.index), "");
+                works.name(slot, WorkId(id.as_str().into()));
+                assert_eq!(works.id(slot.index), id);
+                works.remove(slot);
+                assert_eq!(works.id(slot.index), "");
             }
         }
     }
 
-    /// How many ids are held.
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Whether none are held.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-}
-
-fn fingerprint(id: &WorkId) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(id.0.as_bytes());
-        u128::from(hasher.finish())
-    };
-    (half(0) << 64) | half(1)
-}
-
-/// The distinct status words of a service, at most [`Words::MOST`]; later ones share a place.
-#[derive(Debug, Default)]
-pub struct Words {
-    words: Vec<Box<str>>,
-}
-
-impl Words {
-    /// How many words are told apart.
-    pub const MOST: usize = 64;
-    /// What stands for all others.
-    pub const OTHER: &'static str = "(other words)";
-
-    /// The number of a word.
-    pub fn number(&mut self, word: &str) -> u16 {
-        let at = self
-            .words
-            .iter()
-            .position(|known| **known == *word)
-            .unwrap_or_else(|| {
-                if self.words.len() < Self::MOST {
-                    self.words.push(word.into());
-                    self.words.len() - 1
-                } else {
-                    Self::MOST
-                }
-            });
-        u16::try_from(at).expect("at most 65 numbers")
-    }
-
-    /// The word of a number.
-    pub fn word(&self, number: u16) -> &str {
-        self.words
-            .get(usize::from(number))
-            .map_or(Self::OTHER, |word| word)
-    }
-}
-
-/// The last bodies of open works, within a bound of bytes: what a stuck work said last.
-///
-/// A work that leaves takes its body along, so the place alone names the tenant.
-#[derive(Debug)]
-pub struct LastBodies {
-    bodies: Vec<Option<Box<str>>>,
-    bytes: u64,
-    most: u64,
-}
-
-impl LastBodies {
-    /// Holds at most this many bytes of bodies.
-    pub const fn new(most: u64) -> Self {
-        Self {
-            bodies: Vec::new(),
-            bytes: 0,
-            most,
-        }
-    }
-
-    /// Keeps the body in place of the one before; false if there is no room.
-    pub fn keep(&mut self, slot: Slot, body: Box<str>) -> bool {
-        self.take(slot);
-        if self.bytes + body.len() as u64 > self.most {
-            return false;
-        }
-        self.bytes += body.len() as u64;
-        let place = slot.index as usize;
-        if place >= self.bodies.len() {
-            self.bodies.resize(place + 1, None);
-        }
-        self.bodies[place] = Some(body);
-        true
-    }
-
-    /// Takes the body of a work.
-    pub fn take(&mut self, slot: Slot) -> Option<Box<str>> {
-        let body = self.bodies.get_mut(slot.index as usize)?.take()?;
-        self.bytes -= body.len() as u64;
-        Some(body)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(text: &str) -> WorkId {
-        WorkId(text.into())
-    }
-
     #[test]
-    fn an_id_is_known_until_its_last_holder_is_forgotten() {
-        let mut ids = KnownIds::default();
-        assert!(ids.note(&id("a")));
-        assert!(!ids.note(&id("a")));
-        assert!(ids.note(&id("b")));
-        ids.forget_at(Tick(10), &id("a"));
-        ids.forget_at(Tick(20), &id("a"));
-        ids.expire(Tick(10));
-        assert!(!ids.note(&id("a")));
-        ids.forget_at(Tick(30), &id("a"));
-        ids.expire(Tick(30));
-        assert!(ids.note(&id("a")));
-        assert_eq!(ids.len(), 2);
-    }
-
-    #[test]
-    fn words_beyond_the_bound_share_a_place() {
-        let mut words = Words::default();
-        for number in 0..100 {
-            words.number(&format!("word {number}"));
-        }
-        let third = words.number("word 3");
-        assert_eq!(words.word(third), "word 3");
-        let late = words.number("word 99");
-        assert_eq!(words.word(late), Words::OTHER);
-    }
-
-    #[test]
-    fn last_bodies_stay_within_their_bound() {
-        let mut bodies = LastBodies::new(10);
-        let slot = |index| Slot {
-            index,
-            generation: 0,
-        };
-        assert!(bodies.keep(slot(0), "123456".into()));
-        assert!(!bodies.keep(slot(1), "123456".into()));
-        assert!(bodies.keep(slot(0), "1234567890".into()));
-        assert_eq!(bodies.take(slot(0)).as_deref(), Some("1234567890"));
-        assert!(bodies.keep(slot(1), "123456".into()));
+    fn a_url_leaves_with_its_work() {
+        let mut works = WorkTable::default();
+        let slot = works.insert(work(0));
+        works.direct(slot, "https://a.example/1".into());
+        assert_eq!(works.url(slot.index), Some("https://a.example/1"));
+        works.remove(slot);
+        let next = works.insert(work(1));
+        assert_eq!((next.index, works.url(next.index)), (slot.index, None));
     }
 }

@@ -115,6 +115,7 @@ impl Ways {
         };
         let read = |answer: Answer<'_>| Input::Intake {
             slot,
+            sent,
             at: answer.at,
             reply: wire.intake(
                 answer.status,
@@ -137,14 +138,19 @@ impl Ways {
                 maybe_accepted: maybe_written,
                 detail: detail.into(),
             };
-            let at = self.clock.now();
-            Input::Intake { slot, at, reply }
+            Input::Intake {
+                slot,
+                sent,
+                at: self.clock.now(),
+                reply,
+            }
         }));
     }
 
     async fn poll(&self, slot: Slot, id: &WorkId, url: Option<String>, sent: Tick) {
         let read = |answer: Answer<'_>| Input::Poll {
             slot,
+            sent,
             at: answer.at,
             reply: self
                 .shapes
@@ -160,6 +166,7 @@ impl Ways {
         };
         self.inbox.put(input.unwrap_or_else(|fault| Input::Poll {
             slot,
+            sent,
             at: self.clock.now(),
             reply: PollReply::Fault(fault),
         }));

@@ -227,7 +227,7 @@ impl<W: Watch> World<'_, W> {
             Effect::Submit { slot, .. } => {
                 let limit = now + self.plan.submit.timeout;
                 if at > limit {
-                    self.hear_submit(limit, slot, submit_timed_out());
+                    self.hear_submit(now, limit, slot, submit_timed_out());
                     self.put(at, Event::ForgottenSubmit);
                 } else {
                     self.put(at, Event::SubmitArrives { slot, sent: now });
@@ -237,7 +237,7 @@ impl<W: Watch> World<'_, W> {
                 let limit = now + self.plan.poll.timeout;
                 if at > limit {
                     let id = self.engine.address(slot).map(|(id, _)| id.into());
-                    self.hear_poll(limit, slot, PollReply::Fault(Fault::Timeout));
+                    self.hear_poll(now, limit, slot, PollReply::Fault(Fault::Timeout));
                     self.put(at, Event::ForgottenPoll(id.unwrap_or_default()));
                 } else {
                     self.put(at, Event::PollArrives { slot, sent: now });
@@ -246,13 +246,23 @@ impl<W: Watch> World<'_, W> {
         }
     }
 
-    fn hear_submit(&mut self, at: Tick, slot: Slot, reply: IntakeReply) {
-        let input = Input::Intake { slot, at, reply };
+    fn hear_submit(&mut self, sent: Tick, at: Tick, slot: Slot, reply: IntakeReply) {
+        let input = Input::Intake {
+            slot,
+            sent,
+            at,
+            reply,
+        };
         self.put(at, Event::Told(Box::new(input)));
     }
 
-    fn hear_poll(&mut self, at: Tick, slot: Slot, reply: PollReply) {
-        let input = Input::Poll { slot, at, reply };
+    fn hear_poll(&mut self, sent: Tick, at: Tick, slot: Slot, reply: PollReply) {
+        let input = Input::Poll {
+            slot,
+            sent,
+            at,
+            reply,
+        };
         self.put(at, Event::Told(Box::new(input)));
     }
 
@@ -263,9 +273,9 @@ impl<W: Watch> World<'_, W> {
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.submit.timeout;
                 if heard > limit {
-                    self.hear_submit(limit, slot, submit_timed_out());
+                    self.hear_submit(sent, limit, slot, submit_timed_out());
                 } else {
-                    self.hear_submit(heard, slot, answer.intake_reply());
+                    self.hear_submit(sent, heard, slot, answer.intake_reply());
                 }
             }
             Event::PollArrives { slot, sent } => {
@@ -277,9 +287,9 @@ impl<W: Watch> World<'_, W> {
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.poll.timeout;
                 if heard > limit {
-                    self.hear_poll(limit, slot, PollReply::Fault(Fault::Timeout));
+                    self.hear_poll(sent, limit, slot, PollReply::Fault(Fault::Timeout));
                 } else {
-                    self.hear_poll(heard, slot, answer.poll_reply());
+                    self.hear_poll(sent, heard, slot, answer.poll_reply());
                 }
             }
             Event::ForgottenSubmit => {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what cannot be fails")]
 
+mod backlog;
 mod limits;
 mod polling;
 mod queue;
