@@ -312,7 +312,9 @@ impl Engine {
             last.row.finished = finished;
         }
         self.backlog -= 1;
-        self.forget_later(&work, at);
+        if !work.id.0.is_empty() {
+            self.forget_later(&work.id, at);
+        }
         self.recheck_later(work, at, ending);
     }
 
@@ -325,14 +327,9 @@ impl Engine {
         };
         self.recorder.count(count);
         self.backlog -= 1;
-        if let Some(work) = self.leave(slot, outcome, None, body) {
-            self.forget_later(&work, at);
-        }
-    }
-
-    fn forget_later(&mut self, work: &Work, at: Tick) {
-        if !work.id.0.is_empty() {
-            self.known.forget_at(at + self.plan.poll.remember, &work.id);
+        let left = self.leave(slot, outcome, None, body);
+        if let Some(work) = left.filter(|work| !work.id.0.is_empty()) {
+            self.forget_later(&work.id, at);
         }
     }
 
@@ -366,9 +363,8 @@ fn work_throttled(engine: &mut Engine, slot: Slot, at: Tick, hint: &crate::work:
     if !matches!(work.stage, Stage::Rechecking(_)) {
         work.rate_limited += 1;
     }
+    let asked = work.asked;
     engine.recorder.count(Count::RateLimited);
     engine.recorder.count(Count::RateLimitedPolls);
-    if engine.gate.throttled(work.asked, at, hint) {
-        engine.recorder.count(Count::GateClosures);
-    }
+    engine.throttled(asked, at, hint);
 }

@@ -48,11 +48,11 @@ impl Engine {
     }
 
     fn is_due(&self, arrival: Arrival, now: Tick) -> bool {
-        arrival.intended <= now && !self.is_stopped()
+        arrival.intended <= now && !self.is_stopped(now)
     }
 
     fn is_full(&self) -> bool {
-        let cap = u64::from(self.plan.submit.max_in_flight);
+        let cap = u64::from(self.share.max_in_flight);
         cap > 0 && self.submits_in_flight >= cap
     }
 
@@ -99,7 +99,7 @@ impl Engine {
         let fresh = self
             .arrivals
             .peek()
-            .filter(|_| !self.is_stopped() && (drops || !is_full))
+            .filter(|_| !self.is_stopped(self.now) && (drops || !is_full))
             .map(|arrival| {
                 let held_until = if drops {
                     Tick::ZERO
@@ -251,8 +251,10 @@ impl Engine {
         }
     }
 
+    /// The first shard has the first arrival, so its first answer judges.
     fn judge_first_answer(&mut self, status: u16, body: &str) {
-        if !self.answered && matches!(status, 401 | 403 | 404) {
+        let judges = self.segment.index == 0 && !self.answered;
+        if judges && matches!(status, 401 | 403 | 404) {
             self.refusal = Some(Refusal {
                 status,
                 body: body.into(),
@@ -277,8 +279,8 @@ impl Engine {
         poll_url: PollUrl,
         at_once: Option<Terminal>,
     ) {
-        if !id.0.is_empty() && !self.known.note(&id) {
-            self.recorder.count(Anomaly::DuplicateId.into());
+        if !id.0.is_empty() {
+            self.note_id(&id, at);
         }
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -316,15 +318,17 @@ impl Engine {
         let mut event = Event::Refused;
         if status == 429 || (status == 503 && hint.retry_after.is_some()) {
             work.rate_limited += 1;
-            self.recorder.count(Count::RateLimited);
-            self.recorder.count(Count::RateLimitedSubmits);
-            if self.gate.throttled(work.asked, at, hint) {
-                self.recorder.count(Count::GateClosures);
-            }
             if work.retries < self.plan.submit.retries && at < self.drain_end {
                 event = Event::RefusedForNow;
             }
+            let asked = work.asked;
+            self.recorder.count(Count::RateLimited);
+            self.recorder.count(Count::RateLimitedSubmits);
+            self.throttled(asked, at, hint);
         }
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
         match next(work.stage, event) {
             Next::Retry => {
                 work.stage = Stage::Retrying;

@@ -184,16 +184,17 @@ pub struct KnownIds {
 }
 
 impl KnownIds {
-    /// Notes an id; false if it was known.
-    pub fn note(&mut self, id: &WorkId) -> bool {
-        let holders = self.known.entry(fingerprint(id)).or_insert(0);
+    /// Notes the [`fingerprint`] of an id; false if it was known.
+    pub fn note_fingerprint(&mut self, id: u128) -> bool {
+        let holders = self.known.entry(id).or_insert(0);
         *holders += 1;
         *holders == 1
     }
 
-    /// Forgets an id at `until`; those calls must come in the order of their instants.
-    pub fn forget_at(&mut self, until: Tick, id: &WorkId) {
-        self.leaving.push_back((until, fingerprint(id)));
+    /// Forgets it at `until`. Those calls come in the order of their instants, or nearly so: one
+    /// that is behind waits for those before it.
+    pub fn forget_fingerprint_at(&mut self, until: Tick, id: u128) {
+        self.leaving.push_back((until, id));
     }
 
     /// Forgets what is to be forgotten by now.
@@ -222,7 +223,8 @@ impl KnownIds {
     }
 }
 
-fn fingerprint(id: &WorkId) -> u128 {
+/// What is remembered of an id: a hash that is the same in every run and in every shard.
+pub fn fingerprint(id: &WorkId) -> u128 {
     let half = |salt: u8| {
         let mut hasher = std::hash::DefaultHasher::new();
         hasher.write_u8(salt);
@@ -316,23 +318,23 @@ impl LastBodies {
 mod tests {
     use super::*;
 
-    fn id(text: &str) -> WorkId {
-        WorkId(text.into())
+    fn id(text: &str) -> u128 {
+        fingerprint(&WorkId(text.into()))
     }
 
     #[test]
     fn an_id_is_known_until_its_last_holder_is_forgotten() {
         let mut ids = KnownIds::default();
-        assert!(ids.note(&id("a")));
-        assert!(!ids.note(&id("a")));
-        assert!(ids.note(&id("b")));
-        ids.forget_at(Tick(10), &id("a"));
-        ids.forget_at(Tick(20), &id("a"));
+        assert!(ids.note_fingerprint(id("a")));
+        assert!(!ids.note_fingerprint(id("a")));
+        assert!(ids.note_fingerprint(id("b")));
+        ids.forget_fingerprint_at(Tick(10), id("a"));
+        ids.forget_fingerprint_at(Tick(20), id("a"));
         ids.expire(Tick(10));
-        assert!(!ids.note(&id("a")));
-        ids.forget_at(Tick(30), &id("a"));
+        assert!(!ids.note_fingerprint(id("a")));
+        ids.forget_fingerprint_at(Tick(30), id("a"));
         ids.expire(Tick(30));
-        assert!(ids.note(&id("a")));
+        assert!(ids.note_fingerprint(id("a")));
         assert_eq!(ids.len(), 2);
     }
 

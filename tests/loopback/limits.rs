@@ -155,7 +155,7 @@ fn a_429_closes_the_gate_for_polls() {
 struct Polls(Vec<f64>);
 
 impl Watch for Polls {
-    fn effect(&mut self, now: Tick, effect: Effect) {
+    fn effect(&mut self, _shard: usize, now: Tick, effect: Effect) {
         if matches!(effect, Effect::Poll { .. }) {
             self.0.push(now.since(Tick::ZERO).seconds());
         }

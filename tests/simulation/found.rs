@@ -17,6 +17,7 @@ fn case(rest: &str) -> Case {
         plan,
         network: Network::IDEAL,
         told: Vec::new(),
+        shards: 1,
     }
 }
 

@@ -25,9 +25,10 @@ struct Seen {
 /// Sees every effect and every row of a run, and panics at what must not be.
 pub(crate) struct Checks<'a> {
     plan: &'a Plan,
-    by_slot: BTreeMap<Slot, u64>,
+    /// By shard and slot.
+    by_slot: BTreeMap<(usize, Slot), u64>,
     works: BTreeMap<u64, Seen>,
-    rechecked: BTreeSet<Slot>,
+    rechecked: BTreeSet<(usize, Slot)>,
     ended: usize,
     /// When works with an id settled, as long as their ids may be held.
     ids: VecDeque<Tick>,
@@ -60,7 +61,7 @@ impl<'a> Checks<'a> {
         self.rechecked.len()
     }
 
-    fn submit(&mut self, now: Tick, slot: Slot, seq: u64, intended: Tick) {
+    fn submit(&mut self, now: Tick, slot: (usize, Slot), seq: u64, intended: Tick) {
         assert!(
             intended <= now,
             "arrival {seq} left at {now}, before {intended}"
@@ -84,7 +85,7 @@ impl<'a> Checks<'a> {
         self.by_slot.insert(slot, seq);
     }
 
-    fn poll(&mut self, now: Tick, slot: Slot) {
+    fn poll(&mut self, now: Tick, slot: (usize, Slot)) {
         self.polled.push(now);
         let Some(seq) = self.by_slot.get(&slot) else {
             assert!(self.plan.poll.recheck > 0.0, "a poll of nobody's work");
@@ -125,7 +126,7 @@ impl<'a> Checks<'a> {
 }
 
 impl Watch for Checks<'_> {
-    fn effect(&mut self, now: Tick, effect: Effect) {
+    fn effect(&mut self, shard: usize, now: Tick, effect: Effect) {
         assert!(self.sent.last().is_none_or(|last| *last <= now));
         self.sent.push(now);
         match effect {
@@ -133,12 +134,12 @@ impl Watch for Checks<'_> {
                 slot,
                 seq,
                 intended,
-            } => self.submit(now, slot, seq, intended),
-            Effect::Poll { slot } => self.poll(now, slot),
+            } => self.submit(now, (shard, slot), seq, intended),
+            Effect::Poll { slot } => self.poll(now, (shard, slot)),
         }
     }
 
-    fn turn(&mut self, now: Tick, engine: &mut Engine) {
+    fn turn(&mut self, _shard: usize, now: Tick, engine: &mut Engine) {
         engine.check_books(now).unwrap();
         self.turns += 1;
         // Counting what is open walks all rows: not at every turn.

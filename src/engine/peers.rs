@@ -1,0 +1,263 @@
+//! What the shards of a run tell each other: 429s, and ids whose home is another shard.
+//!
+//! There is no cell that two shards read. A 429 that closes a gate is told to all others at once.
+//! Whether an id was given before is known by its home alone, the shard with the number
+//! `fingerprint mod N`; who was given it says so to its home, in batches.
+
+use super::Engine;
+use super::works::fingerprint;
+use crate::arrival::Segment;
+use crate::record::ledger::Count;
+use crate::time::{Span, Tick};
+use crate::work::{Anomaly, RateHint, WorkId};
+
+/// News of ids wait so long for more of them, so that a shard with little to do is seldom woken.
+const HOLD: Span = Span::from_millis(50);
+
+/// News for another shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A request got 429, or 503 with `Retry-After`.
+    Throttled(Throttled),
+    /// Ids whose home is the shard that is told.
+    Ids(Vec<IdNews>),
+}
+
+/// A 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// When the request was sent.
+    pub sent: Tick,
+    /// When its answer was read.
+    pub at: Tick,
+    /// How long the service asks to wait, if it says.
+    pub retry_after: Option<Span>,
+}
+
+/// What became of an id, told as its fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdNews {
+    /// A work was given it.
+    Given(u128),
+    /// That work has settled; the id is to be forgotten then.
+    Left(u128, Tick),
+}
+
+/// News that have not left yet.
+#[derive(Debug)]
+pub(super) struct Peers {
+    segment: Segment,
+    throttled: Vec<Throttled>,
+    /// The last of them only prolongs what the one before it closed.
+    prolongs: bool,
+    /// By home.
+    ids: Vec<Vec<IdNews>>,
+    /// When the ids leave; never where there are none.
+    ids_leave: Tick,
+    ready: Vec<(u64, News)>,
+}
+
+impl Peers {
+    pub(super) fn new(segment: Segment) -> Self {
+        Self {
+            segment,
+            throttled: Vec::new(),
+            prolongs: false,
+            ids: (0..segment.of).map(|_| Vec::new()).collect(),
+            ids_leave: Tick::NEVER,
+            ready: Vec::new(),
+        }
+    }
+
+    /// The shard that knows whether an id was given before; none if it is this one.
+    pub(super) fn home(&self, id: u128) -> Option<u64> {
+        let home = id % u128::from(self.segment.of);
+        let home = u64::try_from(home).expect("below the number of shards");
+        (home != self.segment.index).then_some(home)
+    }
+
+    /// Tells a home of an id.
+    pub(super) fn tell(&mut self, home: u64, news: IdNews, now: Tick) {
+        let place = usize::try_from(home).expect("shards are few");
+        self.ids[place].push(news);
+        self.ids_leave = self.ids_leave.min(now + HOLD);
+    }
+
+    /// Tells all others of a 429 that closed the gate, or that keeps it closed for longer: of those
+    /// only the last says anything.
+    pub(super) fn tell_throttled(&mut self, throttled: Throttled, is_event: bool) {
+        if self.segment.of == 1 {
+            return;
+        }
+        if self.prolongs && !is_event {
+            self.throttled.pop();
+        }
+        self.prolongs = !is_event;
+        self.throttled.push(throttled);
+    }
+
+    /// When news are to leave that wait for more.
+    pub(super) const fn wakeup(&self) -> Tick {
+        self.ids_leave
+    }
+
+    /// Makes ready what has waited long enough.
+    pub(super) fn pass(&mut self, now: Tick) {
+        if now >= self.ids_leave {
+            self.pass_ids();
+        }
+    }
+
+    fn pass_ids(&mut self) {
+        self.ids_leave = Tick::NEVER;
+        for (home, ids) in (0..).zip(&mut self.ids) {
+            if !ids.is_empty() {
+                self.ready.push((home, News::Ids(std::mem::take(ids))));
+            }
+        }
+    }
+
+    /// What is to be told now, and to which shard. News for one shard must come to it in this
+    /// order. With `all` nothing is held back.
+    pub(super) fn take(&mut self, all: bool) -> Vec<(u64, News)> {
+        if all {
+            self.pass_ids();
+        }
+        self.prolongs = false;
+        let own = self.segment.index;
+        for throttled in self.throttled.drain(..) {
+            let others = (0..self.segment.of).filter(|shard| *shard != own);
+            self.ready
+                .extend(others.map(|shard| (shard, News::Throttled(throttled))));
+        }
+        std::mem::take(&mut self.ready)
+    }
+}
+
+impl Engine {
+    /// The gate hears of a 429.
+    pub(super) fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) {
+        let was_open_at = self.gate.open_at();
+        let retry_after = hint.retry_after;
+        let is_event = self.gate.throttled(sent, at, retry_after);
+        self.count_closure(is_event);
+        if self.gate.open_at() > was_open_at {
+            let throttled = Throttled {
+                sent,
+                at,
+                retry_after,
+            };
+            self.peers.tell_throttled(throttled, is_event);
+        }
+    }
+
+    /// Another shard tells something.
+    pub(super) fn hear_news(&mut self, news: News) {
+        match news {
+            News::Throttled(Throttled {
+                sent,
+                at,
+                retry_after,
+            }) => {
+                let is_event = self.gate.throttled(sent, at, retry_after);
+                self.count_closure(is_event);
+            }
+            News::Ids(ids) => ids.into_iter().for_each(|id| self.hear_id(id)),
+        }
+    }
+
+    /// Two shards may hear of one event at once: what the first of them makes of it is counted.
+    fn count_closure(&mut self, is_event: bool) {
+        if is_event && self.segment.index == 0 {
+            self.recorder.count(Count::GateClosures);
+        }
+    }
+
+    /// A work was given this id.
+    pub(super) fn note_id(&mut self, id: &WorkId, at: Tick) {
+        let id = fingerprint(id);
+        match self.peers.home(id) {
+            Some(home) => self.peers.tell(home, IdNews::Given(id), at),
+            None => self.hear_id(IdNews::Given(id)),
+        }
+    }
+
+    /// The work that was given this id has settled.
+    pub(super) fn forget_later(&mut self, id: &WorkId, at: Tick) {
+        let (id, until) = (fingerprint(id), at + self.plan.poll.remember);
+        match self.peers.home(id) {
+            Some(home) => self.peers.tell(home, IdNews::Left(id, until), at),
+            None => self.hear_id(IdNews::Left(id, until)),
+        }
+    }
+
+    fn hear_id(&mut self, news: IdNews) {
+        match news {
+            IdNews::Given(id) => {
+                if !self.known.note_fingerprint(id) {
+                    self.recorder.count(Anomaly::DuplicateId.into());
+                }
+            }
+            IdNews::Left(id, until) => self.known.forget_fingerprint_at(until, id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttled(at: u64) -> Throttled {
+        Throttled {
+            sent: Tick::ZERO,
+            at: Tick(at),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn a_shard_alone_has_nobody_to_tell() {
+        let mut peers = Peers::new(Segment::WHOLE);
+        peers.tell_throttled(throttled(1), true);
+        assert_eq!(peers.home(u128::MAX), None);
+        assert_eq!(peers.wakeup(), Tick::NEVER);
+        assert_eq!(peers.take(true), []);
+    }
+
+    #[test]
+    fn ids_go_home_together_and_in_order() {
+        let mut peers = Peers::new(Segment { index: 1, of: 3 });
+        assert_eq!([3, 4, 5].map(|id| peers.home(id)), [Some(0), None, Some(2)]);
+        let now = Tick(7);
+        for (home, news) in [
+            (2, IdNews::Given(5)),
+            (0, IdNews::Given(3)),
+            (2, IdNews::Left(5, now)),
+        ] {
+            peers.tell(home, news, now);
+        }
+        peers.pass(now);
+        assert_eq!(peers.take(false), []);
+        assert_eq!(peers.wakeup(), now + HOLD);
+        peers.pass(now + HOLD);
+        assert_eq!(peers.wakeup(), Tick::NEVER);
+        let both = vec![IdNews::Given(5), IdNews::Left(5, now)];
+        let expected = [(0, News::Ids(vec![IdNews::Given(3)])), (2, News::Ids(both))];
+        assert_eq!(peers.take(false), expected);
+        assert_eq!(peers.take(true), []);
+    }
+
+    #[test]
+    fn all_others_hear_of_a_closure_and_of_its_last_prolongation() {
+        let mut peers = Peers::new(Segment { index: 0, of: 3 });
+        for (at, is_event) in [(1, true), (2, false), (3, false), (4, true), (5, false)] {
+            peers.tell_throttled(throttled(at), is_event);
+        }
+        let told = peers.take(false);
+        let expected: Vec<_> = [1, 3, 4, 5]
+            .into_iter()
+            .flat_map(|at| [1, 2].map(|to| (to, News::Throttled(throttled(at)))))
+            .collect();
+        assert_eq!(told, expected);
+    }
+}
