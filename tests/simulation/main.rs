@@ -9,6 +9,7 @@
 
 mod dice;
 mod found;
+mod shards;
 mod verdict;
 mod watch;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use plimsoll::engine::{Effect, Engine};
+use plimsoll::record::interval::Interval;
 use plimsoll::record::row::{Settled, WorkRow};
 use plimsoll::scenario::Plan;
 use plimsoll::sim::world::Watch;
@@ -38,6 +39,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) submits: u64,
     pub(crate) rows: Vec<WorkRow>,
     turns: u64,
+    /// Where the last interval ended.
+    until: Tick,
 }
 
 impl<'a> Checks<'a> {
@@ -54,6 +57,7 @@ impl<'a> Checks<'a> {
             submits: 0,
             rows: Vec::new(),
             turns: 0,
+            until: Tick::ZERO,
         }
     }
 
@@ -146,6 +150,12 @@ impl Watch for Checks<'_> {
         if self.turns.is_multiple_of(64) {
             self.check_memory(now, engine);
         }
+    }
+
+    /// Intervals of all shards have the same ends, so that one row of them all follows another.
+    fn interval(&mut self, interval: &Interval) {
+        assert_eq!(interval.start, self.until);
+        self.until = interval.end();
     }
 
     fn settled(&mut self, settled: Settled) {
