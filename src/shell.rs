@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod client;
 pub mod driver;
 pub mod limits;
+pub mod orders;
 pub mod requests;
 pub mod run_directory;
 pub mod screen;

@@ -223,8 +223,8 @@ impl Gate {
         self.open_at
     }
 
-    /// Headers announced what remains to all shards; `on_the_wire` requests of this one may still be
-    /// counted against its part.
+    /// Headers announced what remains to all shards; `on_the_wire` requests of this one may still
+    /// be counted against its part.
     pub fn announced(&mut self, at: Tick, hint: &RateHint, on_the_wire: u64) {
         if !self.learn {
             return;
@@ -261,8 +261,8 @@ mod tests {
         Tick(millis * 1_000_000)
     }
 
-    fn retry_after(seconds: u64) -> Option<Span> {
-        Some(Span::from_secs(seconds))
+    fn seconds(seconds: u64) -> Span {
+        Span::from_secs(seconds)
     }
 
     #[test]
@@ -271,9 +271,9 @@ mod tests {
         for millis in 0..100 {
             gate.sent(at(millis));
         }
-        assert!(gate.throttled(at(50), at(110), retry_after(2)));
+        assert!(gate.throttled(at(50), at(110), Some(seconds(2))));
         for late in 51..100 {
-            assert!(!gate.throttled(at(late), at(111 + late), retry_after(2)));
+            assert!(!gate.throttled(at(late), at(111 + late), Some(seconds(2))));
         }
         assert_eq!(gate.ask(at(1_000)), Err(Hold::Gate(at(2_210))));
         assert_eq!(gate.ask(at(2_210)), Ok(()));
@@ -286,10 +286,10 @@ mod tests {
         for step in 0..100 {
             gate.sent(at(step * 10));
         }
-        assert!(gate.throttled(at(1_000), at(1_010), retry_after(10)));
+        assert!(gate.throttled(at(1_000), at(1_010), Some(seconds(10))));
         let measured = gate.recovery.map(|recovery| recovery.measured);
         for step in 2..9 {
-            assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), retry_after(5)));
+            assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), Some(seconds(5))));
         }
         assert_eq!(gate.ask(at(13_000)), Err(Hold::Gate(at(13_010))));
         // What was measured before the closure still counts.
@@ -303,7 +303,7 @@ mod tests {
             gate.sent(at(step * 10));
         }
         // 100/s were measured.
-        assert!(gate.throttled(at(9_990), at(10_000), retry_after(1)));
+        assert!(gate.throttled(at(9_990), at(10_000), Some(seconds(1))));
         let mut sent = Vec::new();
         let mut now = at(11_000);
         while now < at(60_000) {
@@ -344,7 +344,7 @@ mod tests {
     fn a_429_in_a_quiet_second_does_not_slow_the_next_minute() {
         let mut gate = Gate::new(false, 1);
         gate.sent(at(100));
-        assert!(gate.throttled(at(100), at(110), retry_after(1)));
+        assert!(gate.throttled(at(100), at(110), Some(seconds(1))));
         // From 0.5/s at 1.11 s to twice 0.7/s: 0.8 + 1.2 s.
         assert!(matches!(gate.ask(at(1_110)), Ok(())));
         gate.sent(at(1_110));
@@ -359,9 +359,9 @@ mod tests {
         for step in 0..100 {
             gate.sent(at(step * 10));
         }
-        assert!(gate.throttled(at(1_000), at(1_000), retry_after(5)));
+        assert!(gate.throttled(at(1_000), at(1_000), Some(seconds(5))));
         // The first request after the closure is refused again: 0.7 of 0.7 of 100/s, not of 0/s.
-        assert!(gate.throttled(at(6_000), at(6_001), retry_after(5)));
+        assert!(gate.throttled(at(6_000), at(6_001), Some(seconds(5))));
         let rate = gate.recovery.map(|recovery| recovery.rate(at(11_001)));
         assert!(
             rate.is_some_and(|rate| (49.0..49.1).contains(&rate)),
@@ -409,9 +409,9 @@ mod tests {
     #[test]
     fn closures_add_up() {
         let mut gate = Gate::new(false, 1);
-        gate.throttled(at(1_000), at(1_100), retry_after(1));
+        gate.throttled(at(1_000), at(1_100), Some(seconds(1)));
         assert_eq!(gate.closed_until(at(1_600)), Span::from_millis(500));
-        gate.throttled(at(5_000), at(5_100), retry_after(3));
+        gate.throttled(at(5_000), at(5_100), Some(seconds(3)));
         assert_eq!(gate.closed_until(at(5_100)), Span::from_millis(1_000));
         assert_eq!(gate.closed_until(at(9_000)), Span::from_millis(4_000));
     }

@@ -18,8 +18,8 @@ struct Lane {
     has_ended: bool,
 }
 
-/// Puts intervals of shards together. Nothing is lost, whatever comes late: the rows sum to what was
-/// put in.
+/// Puts intervals of shards together. Nothing is lost, whatever comes late: the rows sum to what
+/// was put in.
 #[derive(Debug)]
 pub struct Merge {
     lanes: Vec<Lane>,
@@ -44,7 +44,7 @@ impl Merge {
     }
 
     /// The next interval of all shards together, once it is whole.
-    pub fn next(&mut self) -> Option<Interval> {
+    pub fn take_whole(&mut self) -> Option<Interval> {
         let heads = self.lanes.iter().filter_map(|lane| lane.waiting.front());
         let (start, end, stage) = heads
             .map(|head| (head.start, head.end(), head.stage))
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn check(merge: &mut Merge, expected: &[(u64, u64, u64, u64, u64)]) {
-        let rows: Vec<_> = std::iter::from_fn(|| merge.next()).collect();
+        let rows: Vec<_> = std::iter::from_fn(|| merge.take_whole()).collect();
         assert_eq!(rows.iter().map(seen).collect::<Vec<_>>(), expected);
     }
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 use std::sync::Arc;
 
-use super::Mistake;
+use super::{Mistake, Shards};
 use crate::check::{self, Weight};
 use crate::engine::Refusal;
+use crate::engine::share::{self, Bound};
 use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
@@ -77,6 +78,25 @@ pub(super) fn default_directory(plan: &Plan) -> PathBuf {
     let now = RunClock::starting_in(Span::ZERO).origin_wall_micros();
     let at = jiff::Timestamp::from_microsecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     PathBuf::from("reports").join(format!("{}-{}", plan.name, at.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+/// How many shards the run has; a number that the scenario's limits cannot be shared by is refused.
+pub(super) fn shards(plan: &Plan, asked: Shards) -> Result<u64, Mistake> {
+    let Shards::Exactly(shards) = asked else {
+        return Ok(check::shards::auto(plan, limits::cores()));
+    };
+    let Some(bound) = check::shards::obstacle(plan, shards) else {
+        return Ok(shards);
+    };
+    let Bound {
+        key, found, each, ..
+    } = bound;
+    let most = share::most(plan).unwrap_or(1);
+    Err(Mistake(format!(
+        "the scenario cannot be shared by {shards} shards: found {key} of {found}, \
+         expected {each} for each shard at least\n\
+         hint: --shards {most} is the most that its limits allow; --shards auto goes by the rate"
+    )))
 }
 
 /// Raises the limit of open files, and refuses a plan that needs more.
@@ -265,7 +285,7 @@ pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
         plan.name,
         path.display()
     )];
-    let warnings = check::explain(plan)
+    let warnings = check::explain(plan, limits::cores())
         .into_iter()
         .filter(|line| line.weight == Weight::Warning);
     lines.extend(warnings.map(|line| format!("warning: {}: {}", line.about, line.text)));

@@ -421,7 +421,7 @@ impl<W: Watch> World<'_, W> {
                 self.watch.settled(settled);
             }
         }
-        while let Some(interval) = self.merge.next() {
+        while let Some(interval) = self.merge.take_whole() {
             self.snapshot.absorb(&interval);
             self.watch.interval(&interval);
         }

@@ -89,8 +89,9 @@ pub(crate) fn case(seed: u64) -> Case {
     if dice.one_in(2) {
         // As the shell has it: all shards are told before the instant comes.
         let ahead = Span::from_millis(dice.between(1, 1_500));
-        told.iter_mut()
-            .for_each(|(heard, _)| *heard = *heard - ahead);
+        for (heard, _) in &mut told {
+            *heard = *heard - ahead;
+        }
     }
     Case {
         text,
