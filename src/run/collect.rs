@@ -236,3 +236,98 @@ impl Collected {
         notes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Histograms;
+    use crate::record::ledger::{Counts, Gauges};
+    use crate::scenario::resolve;
+    use crate::shell::RunClock;
+    use crate::shell::orders::Order;
+    use crate::shell::screen::Show;
+    use tokio::sync::mpsc::channel;
+
+    /// What each shard is ordered, and what is summed up, when the shards tell this.
+    fn orders_after(told: Vec<FromShard>, shards: u64) -> (Vec<Vec<Order>>, Snapshot) {
+        let text = "name = 'x'\n[[load]]\nrate = '1/s'\nduration = '9s'\n\
+                    [target]\nbase_url = 'simulator'";
+        let plan = resolve::read(text, &[], &|_| Err(String::new())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let load = crate::arrival::length(&plan.load);
+        let directory = RunDirectory::create(folder.path(), text, load, plan.report).unwrap();
+        let (orders, inbounds) = Orders::new(RunClock::starting_in(Span::ZERO), shards);
+        let screen = Screen::new(Show::Nothing);
+        let mut collector = Collector::new(&plan, directory, screen, orders, inbounds.len());
+        let (to, mut messages) = channel(told.len());
+        for message in told {
+            to.try_send(message).unwrap();
+        }
+        drop(to);
+        collector.listen(&mut messages);
+        let collected = collector.finish(inbounds.iter().map(|_| None).collect());
+        let heard = inbounds
+            .into_iter()
+            .map(|mut inbound| std::iter::from_fn(|| inbound.try_recv().ok()).collect())
+            .collect();
+        (heard, collected.snapshot)
+    }
+
+    fn second(number: u64, sent: u64) -> Message {
+        let mut counts = Counts::default();
+        counts.add(Count::Sent, sent);
+        let interval = Interval {
+            start: Tick::ZERO + Span::from_secs(number),
+            length: Span::from_secs(1),
+            stage: Some(0),
+            counts,
+            gauges: Gauges {
+                submitting: sent,
+                ..Gauges::default()
+            },
+            histograms: Histograms::default(),
+        };
+        Message::Interval(Box::new(interval), Health::default())
+    }
+
+    #[test]
+    fn all_close_when_the_last_has_finished() {
+        let told = vec![
+            (0, Message::Finished(Tick(9))),
+            (1, Message::Finished(Tick(5))),
+            (0, Message::Ended),
+            (1, Message::Ended),
+        ];
+        let (orders, _) = orders_after(told, 2);
+        let close = vec![Order::Close(Tick(9))];
+        assert_eq!(orders, [close.clone(), close]);
+    }
+
+    #[test]
+    fn a_shard_that_dies_stops_the_load_of_the_others() {
+        let told = vec![
+            (0, second(0, 3)),
+            (1, second(0, 4)),
+            (1, Message::Ended),
+            (0, second(1, 5)),
+            (0, Message::Finished(Tick(9))),
+            (0, Message::Ended),
+        ];
+        let (orders, snapshot) = orders_after(told, 2);
+        let [stop, close] = &orders[0][..] else {
+            panic!("{orders:?}");
+        };
+        assert!(matches!(stop, Order::StopLoad(_)), "{orders:?}");
+        assert_eq!(close, &Order::Close(Tick(9)));
+        // What it had done is counted, and what it had on the wire stays there.
+        assert_eq!(snapshot.counts.get(Count::Sent), 12);
+        assert_eq!(snapshot.gauges.submitting, 4 + 5);
+    }
+
+    #[test]
+    fn the_others_close_when_the_last_that_had_not_finished_dies() {
+        let told = vec![(0, Message::Finished(Tick(9))), (1, Message::Ended)];
+        let (orders, _) = orders_after(told, 2);
+        assert_eq!(orders[0].last(), Some(&Order::Close(Tick(9))));
+    }
+}

@@ -107,3 +107,23 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_panics_has_a_last_word() {
+        let (to, mut messages) = reports();
+        let shard = 3;
+        let thread = std::thread::spawn(move || {
+            let _last_word = LastWord(Reports { shard, to });
+            // Not a panic, which would be printed: what unwinds drops all the same.
+            std::panic::resume_unwind(Box::new("a bug"));
+        });
+        assert!(thread.join().is_err());
+        let last = messages.blocking_recv();
+        assert!(matches!(last, Some((3, Message::Ended))), "{last:?}");
+        assert!(messages.blocking_recv().is_none());
+    }
+}
