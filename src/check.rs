@@ -44,8 +44,9 @@ pub fn explain(plan: &Plan, cores: u64) -> Vec<Line> {
     load(plan, &mut lines);
     traffic(plan, works, &mut lines);
     budgets(plan, works, &mut lines);
-    time_and_memory(plan, works, shards::auto(plan, cores), &mut lines);
-    let need = descriptors::needed(plan);
+    let shards = shards::auto(plan, cores);
+    time_and_memory(plan, works, shards, &mut lines);
+    let need = descriptors::needed(plan, shards);
     let text = format!(
         "{} needed, {} if the service is silent for a whole timeout at the peak",
         need.at_least, need.if_silent

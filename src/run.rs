@@ -105,7 +105,7 @@ pub enum Shards {
 pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Result<u8, Mistake> {
     let plan = &scenario.plan;
     let shards = prepare::shards(plan, options.shards)?;
-    prepare::descriptors(plan)?;
+    prepare::descriptors(plan, shards)?;
     let key = prepare::key(plan)?;
     let screen = Screen::new(options.show);
     let path = options
@@ -115,7 +115,7 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     prepare::reach_target(plan, options.truth.as_deref())?;
     let load = crate::arrival::length(&plan.load);
     let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
-    for line in prepare::opening(plan, &path, screen::columns(io::stderr())) {
+    for line in prepare::opening(plan, &path, shards, screen::columns(io::stderr())) {
         screen.say(&line);
     }
 

@@ -6,6 +6,9 @@ use crate::scenario::{Base, Plan};
 /// Descriptors beside those of requests: files, the runtime, the standard streams.
 const OVERHEAD: f64 = 64.0;
 
+/// Descriptors of the runtime of one shard more.
+const A_SHARD: f64 = 8.0;
+
 /// What a plan needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
@@ -15,8 +18,10 @@ pub struct Needed {
     pub if_silent: u64,
 }
 
-/// What a plan needs.
-pub fn needed(plan: &Plan) -> Needed {
+/// What a plan needs that so many shards run.
+pub fn needed(plan: &Plan, shards: u64) -> Needed {
+    let shards = f64::from(u32::try_from(shards).unwrap_or(u32::MAX));
+    let overhead = OVERHEAD + A_SHARD * (shards - 1.0).max(0.0);
     let is_simulator = plan.target.base == Base::Simulator;
     let cap = match plan.submit.max_in_flight {
         0 => f64::INFINITY,
@@ -53,8 +58,8 @@ pub fn needed(plan: &Plan) -> Needed {
     let one_second = within(1.0, f64::INFINITY).max(if cap.is_finite() { cap } else { 0.0 });
     let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
     Needed {
-        at_least: whole(OVERHEAD + ends * one_second),
-        if_silent: whole(OVERHEAD + ends * within(silent, silent)),
+        at_least: whole(overhead + ends * one_second),
+        if_silent: whole(overhead + ends * within(silent, silent)),
     }
 }
 

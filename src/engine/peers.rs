@@ -1,8 +1,8 @@
 //! What the shards of a run tell each other: 429s, and ids whose home is another shard.
 //!
 //! There is no cell that two shards read. A 429 that closes a gate is told to all others at once.
-//! Whether an id was given before is known by its home alone, the shard with the number
-//! `fingerprint mod N`; who was given it says so to its home, in batches.
+//! Whether an id was given before is known by its home alone, a shard that follows from the id; who
+//! was given it says so to its home, in batches.
 
 use super::Engine;
 use super::works::fingerprint;
@@ -69,10 +69,11 @@ impl Peers {
         }
     }
 
-    /// The shard that knows whether an id was given before; none if it is this one.
+    /// The shard that knows whether an id was given before; none if it is this one. It follows from
+    /// the upper half of the fingerprint: tables of ids go by the lower one.
     pub(super) fn home(&self, id: u128) -> Option<u64> {
-        let home = id % u128::from(self.segment.of);
-        let home = u64::try_from(home).expect("below the number of shards");
+        let upper = u64::try_from(id >> 64).expect("64 bits are left");
+        let home = upper % self.segment.of;
         (home != self.segment.index).then_some(home)
     }
 
@@ -227,7 +228,8 @@ mod tests {
     #[test]
     fn ids_go_home_together_and_in_order() {
         let mut peers = Peers::new(Segment { index: 1, of: 3 });
-        assert_eq!([3, 4, 5].map(|id| peers.home(id)), [Some(0), None, Some(2)]);
+        let homes = [3_u128, 4, 5].map(|id| peers.home(id << 64));
+        assert_eq!(homes, [Some(0), None, Some(2)]);
         let now = Tick(7);
         for (home, news) in [
             (2, IdNews::Given(5)),

@@ -100,10 +100,10 @@ pub(super) fn shards(plan: &Plan, asked: Shards) -> Result<u64, Mistake> {
 }
 
 /// Raises the limit of open files, and refuses a plan that needs more.
-pub(super) fn descriptors(plan: &Plan) -> Result<(), Mistake> {
+pub(super) fn descriptors(plan: &Plan, shards: u64) -> Result<(), Mistake> {
     forbid_core_files();
     let have = raise_descriptors();
-    let need = check::descriptors::needed(plan);
+    let need = check::descriptors::needed(plan, shards);
     if need.at_least > have {
         return Err(Mistake(format!(
             "the scenario needs {} file descriptors, and this process may have {have}\n\
@@ -275,7 +275,7 @@ pub(super) fn wire(plan: &Plan, url: &str) -> Result<Wire, Mistake> {
 }
 
 /// What is said before the load begins, in lines of at most `columns` characters.
-pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
+pub(super) fn opening(plan: &Plan, path: &Path, shards: u64, columns: usize) -> Vec<String> {
     let target = match &plan.target.base {
         Base::Simulator => "the built-in simulator".to_owned(),
         Base::Url(url) => url.clone(),
@@ -289,7 +289,7 @@ pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
         .into_iter()
         .filter(|line| line.weight == Weight::Warning);
     lines.extend(warnings.map(|line| format!("warning: {}: {}", line.about, line.text)));
-    let need = check::descriptors::needed(plan);
+    let need = check::descriptors::needed(plan, shards);
     let have = limits::descriptors_now();
     if need.if_silent > have {
         lines.push(format!(
