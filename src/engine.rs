@@ -282,7 +282,8 @@ impl Engine {
         if let Some(at) = self.submit_wakeup() {
             next = next.min(at);
         }
-        if !self.due.is_empty() {
+        // A full wire holds back until an answer comes.
+        if !self.due.is_empty() && !self.is_wire_full() {
             next = next.min(self.poll_refused_until);
         }
         next

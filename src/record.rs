@@ -141,7 +141,7 @@ pub const CATALOGUE: [Definition; 11] = [
     define(
         Metric::PollWaitBudget,
         "poll_wait_budget",
-        "rate budget refuses",
+        "rate budget or full wire refuses",
         "it grants, or a gate closes",
         Count::Polls,
     ),

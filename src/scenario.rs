@@ -265,6 +265,8 @@ pub struct Http {
     pub version: HttpVersion,
     /// From the start of a connection until it can carry a request.
     pub connect_timeout: Span,
+    /// Requests on the wire at once; 0 = no cap.
+    pub max_in_flight: u32,
     /// An idle connection is kept this long.
     pub keep_alive: Span,
     /// A PEM file of certificate authorities to trust beside the system's, already read.

@@ -3,6 +3,7 @@
 
 pub mod alarm;
 pub mod client;
+mod couriers;
 pub mod driver;
 pub mod limits;
 pub mod orders;

@@ -1,4 +1,5 @@
-//! How many file descriptors a plan needs: a request on the wire holds one.
+//! How many file descriptors a plan needs: a request on the wire holds one, so `http.max_in_flight`
+//! bounds them.
 
 use super::{expect, peak};
 use crate::scenario::{Base, Plan};
@@ -23,10 +24,12 @@ pub fn needed(plan: &Plan, shards: u64) -> Needed {
     let shards = f64::from(u32::try_from(shards).unwrap_or(u32::MAX));
     let overhead = OVERHEAD + A_SHARD * (shards - 1.0).max(0.0);
     let is_simulator = plan.target.base == Base::Simulator;
-    let cap = match plan.submit.max_in_flight {
+    let cap_of = |cap: u32| match cap {
         0 => f64::INFINITY,
         cap => f64::from(cap),
     };
+    let wire = cap_of(plan.http.max_in_flight);
+    let cap = cap_of(plan.submit.max_in_flight);
     // The built-in service is in this process: each connection has its two ends here.
     let ends = if is_simulator { 2.0 } else { 1.0 };
     let ceilings = [
@@ -51,11 +54,12 @@ pub fn needed(plan: &Plan, shards: u64) -> Needed {
         ceilings
             .iter()
             .flatten()
-            .fold(both, |most, (rate, burst): &(f64, f64)| {
+            .fold(both.min(wire), |most, (rate, burst): &(f64, f64)| {
                 most.min(rate * seconds + burst)
             })
     };
-    let one_second = within(1.0, f64::INFINITY).max(if cap.is_finite() { cap } else { 0.0 });
+    let cap_of_submits = if cap.is_finite() { cap.min(wire) } else { 0.0 };
+    let one_second = within(1.0, f64::INFINITY).max(cap_of_submits);
     let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
     Needed {
         at_least: whole(overhead + ends * one_second),
@@ -70,4 +74,32 @@ pub fn needed(plan: &Plan, shards: u64) -> Needed {
 )]
 fn whole(value: f64) -> u64 {
     value.ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::resolve;
+
+    #[test]
+    fn a_cap_bounds_what_a_plan_needs() {
+        let check = |more: &str, expected: u64| {
+            let text = format!(
+                "name = 'x'\n[target]\nbase_url = 'https://example.com'\n[[load]]\n\
+                 arrivals = 'constant'\nrate = '1000/s'\nduration = '10s'\n{more}"
+            );
+            let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
+            assert_eq!(needed(&plan, 1).at_least, 64 + expected, "{more}");
+            assert_eq!(needed(&plan, 3).at_least, 80 + expected, "{more}");
+        };
+        // A submit and a poll of each work that arrives in a second.
+        check("", 2_000);
+        check("[submit]\nmax_in_flight = 10\n", 1_010);
+        check("[http]\nmax_in_flight = 100\n", 100);
+        check("[http]\nmax_in_flight = 5000\n", 2_000);
+        check(
+            "[http]\nmax_in_flight = 20\n[submit]\nmax_in_flight = 10\n",
+            20,
+        );
+    }
 }

@@ -113,6 +113,10 @@ impl Engine {
         if now < self.poll_refused_until {
             return false;
         }
+        if self.is_wire_full() {
+            self.budget_wait.set(true, now);
+            return false;
+        }
         let (until, by_budget) = match self.gate.ask(now) {
             Err(Hold::Gate(until)) => (until, false),
             Err(Hold::Pace(until)) => (until, true),
@@ -155,6 +159,7 @@ impl Engine {
     }
 
     pub(super) fn on_poll(&mut self, slot: Slot, at: Tick, reply: PollReply) {
+        let was_full = self.is_wire_full();
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
@@ -169,6 +174,7 @@ impl Engine {
             self.recorder
                 .record(Metric::PollRoundTrip, at.since(work.asked));
         }
+        self.let_go(was_full, at);
         match reply {
             PollReply::Open {
                 status,

@@ -51,9 +51,23 @@ impl Engine {
         arrival.intended <= now && !self.is_stopped(now)
     }
 
+    /// No submit may leave, because of those that are on the wire.
     fn is_full(&self) -> bool {
-        let cap = u64::from(self.share.max_in_flight);
-        cap > 0 && self.submits_in_flight >= cap
+        let cap = u64::from(self.share.submits_in_flight);
+        (cap > 0 && self.submits_in_flight >= cap) || self.is_wire_full()
+    }
+
+    /// No request may leave, because of those that are on the wire.
+    pub(super) fn is_wire_full(&self) -> bool {
+        let cap = u64::from(self.share.requests_in_flight);
+        cap > 0 && self.submits_in_flight + self.polls_in_flight >= cap
+    }
+
+    /// Notes that an answer has come: `was_full` says whether submits were held back until then.
+    pub(super) fn let_go(&mut self, was_full: bool, at: Tick) {
+        if was_full {
+            self.released = self.released.max(at);
+        }
     }
 
     /// Takes a token for a submit; where there is none, notes when to ask again.
@@ -209,17 +223,15 @@ impl Engine {
 
     pub(super) fn on_intake(&mut self, slot: Slot, at: Tick, reply: IntakeReply) {
         let was_full = self.is_full();
-        let Some(work) = self
-            .works
-            .get_mut(slot)
-            .filter(|work| work.stage == Stage::Submitting)
-        else {
+        let is_awaited = |work: &Work| work.stage == Stage::Submitting;
+        if !self.works.get(slot).is_some_and(is_awaited) {
+            return;
+        }
+        self.submits_in_flight -= 1;
+        self.let_go(was_full, at);
+        let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        self.submits_in_flight -= 1;
-        if was_full {
-            self.released = self.released.max(at);
-        }
         match reply {
             IntakeReply::Accepted {
                 status,

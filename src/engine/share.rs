@@ -21,8 +21,10 @@ pub struct Share {
     pub limits: Option<Bucket>,
     /// `poll.budget`: of polls.
     pub polls: Option<Bucket>,
-    /// Submits on the wire at once; 0 = no cap.
-    pub max_in_flight: u32,
+    /// `submit.max_in_flight`: submits on the wire at once; 0 = no cap.
+    pub submits_in_flight: u32,
+    /// `http.max_in_flight`: the same of all requests.
+    pub requests_in_flight: u32,
     /// Bytes of all last bodies of open works.
     pub open_body_bytes: u64,
 }
@@ -35,16 +37,17 @@ impl Share {
     pub fn of(plan: &Plan, segment: Segment) -> Self {
         let (max_rate, limits) = shared(plan);
         let split = |bucket: Bucket| bucket_part(bucket, segment);
-        let cap = part(u64::from(plan.submit.max_in_flight), segment);
-        assert!(
-            plan.submit.max_in_flight == 0 || cap > 0,
-            "a cap of no submit"
-        );
+        let cap = |cap: u32| {
+            let part = small(part(u64::from(cap), segment));
+            assert!(cap == 0 || part > 0, "a cap of nothing");
+            part
+        };
         Self {
             max_rate: max_rate.map(split),
             limits: limits.map(split),
             polls: plan.poll.budget.map(split),
-            max_in_flight: u32::try_from(cap).expect("a part is not larger than the whole"),
+            submits_in_flight: cap(plan.submit.max_in_flight),
+            requests_in_flight: cap(plan.http.max_in_flight),
             open_body_bytes: part(plan.report.open_body_bytes, segment),
         }
     }
@@ -61,6 +64,10 @@ fn part(whole: u64, Segment { index, of }: Segment) -> u64 {
     whole / of + u64::from(index < whole % of)
 }
 
+fn small(part: u64) -> u32 {
+    u32::try_from(part).expect("a part is not larger than the whole")
+}
+
 fn bucket_part(Bucket { rate, burst }: Bucket, segment: Segment) -> Bucket {
     let burst = part(u64::from(burst), segment);
     assert!(burst > 0, "a bucket without a token");
@@ -70,7 +77,7 @@ fn bucket_part(Bucket { rate, burst }: Bucket, segment: Segment) -> Bucket {
             count: rate.count,
             per: Span(per.expect("the period of a share fits")),
         },
-        burst: u32::try_from(burst).expect("a part is not larger than the whole"),
+        burst: small(burst),
     }
 }
 
@@ -111,12 +118,16 @@ pub fn bounds(plan: &Plan) -> Vec<Bound> {
             most: shards_of_rate(bucket.rate),
         });
     }
-    if plan.submit.max_in_flight > 0 {
+    let caps = [
+        ("submit.max_in_flight", plan.submit.max_in_flight),
+        ("http.max_in_flight", plan.http.max_in_flight),
+    ];
+    for (key, cap) in caps.into_iter().filter(|(_, cap)| *cap > 0) {
         bounds.push(Bound {
-            key: "submit.max_in_flight",
-            found: plan.submit.max_in_flight.to_string(),
+            key,
+            found: cap.to_string(),
             each: "1".to_owned(),
-            most: u64::from(plan.submit.max_in_flight),
+            most: u64::from(cap),
         });
     }
     bounds
@@ -161,7 +172,8 @@ mod tests {
     #[test]
     fn one_shard_has_everything() {
         let plan = plan(
-            "max_rate = '7/s'\n[submit]\nmax_in_flight = 3\n[limits]\nrate = '9/min'\nburst = 2\n\
+            "max_rate = '7/s'\n[submit]\nmax_in_flight = 3\n[http]\nmax_in_flight = 5\n\
+             [limits]\nrate = '9/min'\nburst = 2\n\
              [poll]\nbudget = '2.5/s'\nburst = 4",
         );
         let share = Share::of(&plan, Segment::WHOLE);
@@ -172,7 +184,7 @@ mod tests {
             (Some(ceiling.rate), ceiling.burst),
             (plan.target.max_rate, 1)
         );
-        assert_eq!(share.max_in_flight, 3);
+        assert_eq!((share.submits_in_flight, share.requests_in_flight), (3, 5));
         assert_eq!(share.open_body_bytes, plan.report.open_body_bytes);
         // However small its figures are.
         assert_eq!(most(&plan), Some(1));
@@ -186,6 +198,7 @@ mod tests {
         check("", None);
         check("max_rate = '1000/s'", Some(1));
         check("[submit]\nmax_in_flight = 3", Some(3));
+        check("[http]\nmax_in_flight = 4", Some(4));
         check("[limits]\nrate = '1000/s'\nburst = 7", Some(7));
         check("[limits]\nrate = '24/s'\nburst = 7", Some(4));
         check("[poll]\nbudget = '600/min'\nburst = 7", Some(2));
@@ -197,17 +210,19 @@ mod tests {
     proptest! {
         #[test]
         fn shares_sum_to_the_scenario(
-            of in 1_u64..40, cap in 40_u32..1_000, burst in 40_u32..1_000,
+            of in 1_u64..40, cap in 40_u32..1_000, wire in 40_u32..1_000, burst in 40_u32..1_000,
             rate in 1_u64..100_000, bytes in 0_u64..10_000,
         ) {
             let mut plan = plan("");
             let bucket = Bucket { rate: Rate { count: rate, per: Span::from_secs(60) }, burst };
             plan.submit.max_in_flight = cap;
+            plan.http.max_in_flight = wire;
             plan.poll.budget = Some(bucket);
             plan.report.open_body_bytes = bytes;
             let shares = shares(&plan, of);
             let sum = |of: &dyn Fn(&Share) -> u64| shares.iter().map(of).sum::<u64>();
-            prop_assert_eq!(sum(&|share| u64::from(share.max_in_flight)), u64::from(cap));
+            prop_assert_eq!(sum(&|share| u64::from(share.submits_in_flight)), u64::from(cap));
+            prop_assert_eq!(sum(&|share| u64::from(share.requests_in_flight)), u64::from(wire));
             prop_assert_eq!(sum(&|share| u64::from(share.polls.unwrap().burst)), u64::from(burst));
             prop_assert_eq!(sum(&|share| share.open_body_bytes), bytes);
             for share in &shares {
@@ -215,7 +230,8 @@ mod tests {
                 // of x count / per of a share = count / per of the whole, in whole numbers.
                 prop_assert_eq!(polls.rate.count, rate);
                 prop_assert_eq!(polls.rate.per.0, bucket.rate.per.0 * of);
-                prop_assert!(polls.burst >= 1 && share.max_in_flight >= 1);
+                prop_assert!(polls.burst >= 1 && share.submits_in_flight >= 1);
+                prop_assert!(share.requests_in_flight >= 1);
             }
         }
     }

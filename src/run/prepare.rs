@@ -107,7 +107,7 @@ pub(super) fn descriptors(plan: &Plan, shards: u64) -> Result<(), Mistake> {
     if need.at_least > have {
         return Err(Mistake(format!(
             "the scenario needs {} file descriptors, and this process may have {have}\n\
-             hint: raise the hard limit (`ulimit -Hn`), or lower the rate, the budget or submit.max_in_flight",
+             hint: raise the hard limit (`ulimit -Hn`), lower the rate or the budget, or set http.max_in_flight",
             need.at_least
         )));
     }

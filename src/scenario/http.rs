@@ -32,6 +32,7 @@ pub(super) fn http(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<
     Http {
         version,
         connect_timeout: at.span("connect_timeout"),
+        max_in_flight: at.count("max_in_flight"),
         keep_alive: at.span("keep_alive"),
         ca,
         insecure: at.truth("insecure"),

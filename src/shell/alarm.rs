@@ -1,15 +1,18 @@
 //! Alarm: wakes the driver at an instant, finer than the runtime's own millisecond.
 
+use std::cell::Cell;
 use std::io;
 
 use super::RunClock;
 use super::timer::Timer;
-use crate::time::{Span, Tick};
+use crate::time::Tick;
 
 /// A timer of one shard.
 #[derive(Debug)]
 pub struct Alarm {
     timer: Timer,
+    /// What the timer is set to, if it has not rung: most turns find it set already.
+    set: Cell<Option<Tick>>,
     clock: RunClock,
 }
 
@@ -18,6 +21,7 @@ impl Alarm {
     pub fn new(clock: RunClock) -> io::Result<Self> {
         Ok(Self {
             timer: Timer::new()?,
+            set: Cell::new(None),
             clock,
         })
     }
@@ -29,13 +33,13 @@ impl Alarm {
             if now >= at {
                 return Ok(());
             }
-            self.wait(at.since(now)).await?;
+            if self.set.get() != Some(at) {
+                self.timer.arm(at.since(now))?;
+                self.set.set(Some(at));
+            }
+            self.timer.rung().await?;
+            self.set.set(None);
         }
-    }
-
-    async fn wait(&self, wait: Span) -> io::Result<()> {
-        self.timer.arm(wait)?;
-        self.timer.rung().await
     }
 
     /// Returns when the origin of the run has come.
@@ -45,7 +49,8 @@ impl Alarm {
             if wait.0 == 0 {
                 return Ok(());
             }
-            self.wait(wait).await?;
+            self.timer.arm(wait)?;
+            self.timer.rung().await?;
         }
     }
 }
@@ -53,6 +58,7 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
 
     #[tokio::test]
     async fn an_alarm_is_never_early() {

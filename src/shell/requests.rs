@@ -7,6 +7,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::RunClock;
 use super::client::{Answer, Client, NoAnswer, Submission};
+use super::couriers::{Carry, Couriers};
 use super::driver::Inbox;
 use crate::engine::Input;
 use crate::scenario::payload::{Item, client_work_id, idempotency_key};
@@ -24,14 +25,32 @@ pub struct Shapes {
     pub wire: Wire,
 }
 
-/// Sends requests as local tasks, and puts their answers into the inbox.
+/// Sends requests, and puts their answers into the inbox.
 #[derive(Debug)]
 pub(super) struct Requests {
-    shared: Rc<Shared>,
+    couriers: Rc<Couriers<Ways>>,
+    wire: Wire,
 }
 
+/// What a courier is sent with.
 #[derive(Debug)]
-struct Shared {
+enum Errand {
+    Submit {
+        slot: Slot,
+        seq: u64,
+        sent: Tick,
+    },
+    Poll {
+        slot: Slot,
+        id: WorkId,
+        url: Option<String>,
+        sent: Tick,
+    },
+}
+
+/// What a courier needs on its way.
+#[derive(Debug)]
+struct Ways {
     client: Client,
     shapes: Shapes,
     clock: RunClock,
@@ -41,7 +60,8 @@ struct Shared {
 impl Requests {
     pub(super) fn new(client: Client, shapes: Shapes, clock: RunClock, inbox: Inbox) -> Self {
         Self {
-            shared: Rc::new(Shared {
+            wire: shapes.wire.clone(),
+            couriers: Couriers::new(Ways {
                 client,
                 shapes,
                 clock,
@@ -51,19 +71,38 @@ impl Requests {
     }
 
     pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
-        let shared = Rc::clone(&self.shared);
-        tokio::task::spawn_local(async move { shared.submit(slot, seq, sent).await });
+        self.couriers.send(Errand::Submit { slot, seq, sent });
     }
 
     pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
-        let shared = Rc::clone(&self.shared);
         let id = WorkId(id.into());
-        let url = shared.shapes.wire.poll_url(&id, given);
-        tokio::task::spawn_local(async move { shared.poll(slot, &id, url, sent).await });
+        let url = self.wire.poll_url(&id, given);
+        self.couriers.send(Errand::Poll {
+            slot,
+            id,
+            url,
+            sent,
+        });
     }
 }
 
-impl Shared {
+impl Carry for Ways {
+    type Errand = Errand;
+
+    async fn carry(&self, errand: Errand) {
+        match errand {
+            Errand::Submit { slot, seq, sent } => self.submit(slot, seq, sent).await,
+            Errand::Poll {
+                slot,
+                id,
+                url,
+                sent,
+            } => self.poll(slot, &id, url, sent).await,
+        }
+    }
+}
+
+impl Ways {
     async fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
         let Shapes { plan, wire } = &self.shapes;
         let chosen = matches!(plan.api.submit.id, IdSource::Client)

@@ -55,11 +55,16 @@ impl Timer {
         Ok(())
     }
 
-    /// Returns when it has rung, or has been armed anew before: the caller looks at the clock.
+    /// Returns when it has rung since it was armed last.
     pub async fn rung(&self) -> io::Result<()> {
-        let mut ready = self.fd.readable().await?;
-        // How often it rang does not matter; reading is what makes it quiet.
-        let _ = ready.try_io(|fd| Ok(rustix::io::read(fd, &mut [0_u8; 8])?));
-        Ok(())
+        loop {
+            let mut ready = self.fd.readable().await?;
+            // How often it rang does not matter. Nothing to read: an earlier arming had rung.
+            if let Ok(read) = ready.try_io(|fd| Ok(rustix::io::read(fd, &mut [0_u8; 8])?)) {
+                // One read empties it, so the next need not find that out.
+                ready.clear_ready();
+                return read.map(drop);
+            }
+        }
     }
 }

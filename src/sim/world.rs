@@ -49,6 +49,8 @@ impl Network {
 pub trait Watch {
     /// This is about to be done by a shard.
     fn effect(&mut self, _shard: usize, _now: Tick, _effect: Effect) {}
+    /// This is about to be told to a shard.
+    fn input(&mut self, _input: &Input) {}
     /// All effects of a turn of a shard are out.
     fn turn(&mut self, _shard: usize, _now: Tick, _engine: &mut Engine) {}
     /// An interval of all shards together has ended.
@@ -223,7 +225,10 @@ impl<W: Watch> World<'_, W> {
     /// A shard hears what it was told, and does what it wants to do.
     fn turn(&mut self, shard: usize, now: Tick) {
         let Sleeper { engine, told, .. } = &mut self.shards[shard];
-        told.drain(..).for_each(|input| engine.handle(input));
+        for input in told.drain(..) {
+            self.watch.input(&input);
+            engine.handle(input);
+        }
         while let Some(effect) = self.shards[shard].engine.next_effect(now) {
             self.watch.effect(shard, now, effect);
             self.carry(shard, now, effect);

@@ -126,3 +126,38 @@ fn no_poll_leaves_while_a_429_keeps_the_gate_closed() {
         "{first} is long after {opened}"
     );
 }
+
+#[test]
+fn a_full_wire_carries_what_littles_law_says_and_serves_submits_first() {
+    // 8 on the wire at 10 ms each are 800 requests/s. Submits take 500 of them, so polls have 300,
+    // though 500 fall due; the rest leaves when the load is over.
+    let (_, tape, run) = run(
+        "[simulator]\nservice_time = \"fixed(1ms)\"\naccept_delay = \"fixed(10ms)\"\n\
+         poll_delay = \"fixed(10ms)\"\n\
+         [[load]]\narrivals = \"constant\"\nrate = \"500/s\"\nduration = \"10s\"\n\
+         [poll]\nfirst = \"interval\"\ninterval = \"100ms\"\nfrom = \"answer\"\n\
+         [http]\nmax_in_flight = 8\n",
+        &Network::IDEAL,
+    );
+    let count = |what| run.snapshot.counts.get(what);
+    assert_eq!(
+        (count(Count::Completed), count(Count::Polls)),
+        (5_000, 5_000)
+    );
+    let in_load = tape.polls.iter().filter(|(sent, _)| *sent < at(10_000));
+    let in_load = float(in_load.count());
+    // From 0.11 s, when the first poll is due, within a round trip at either end.
+    close("polls", in_load, 300.0 * (10.0 - 0.11), 8.0);
+    let last = tape.polls.last().unwrap().0.since(at(10_000));
+    close(
+        "the rest",
+        last.seconds(),
+        (5_000.0 - in_load) / 800.0,
+        0.02,
+    );
+    let histograms = &run.snapshot.histograms;
+    let longest = |metric| histograms.get(metric).unwrap().max();
+    assert_eq!(longest(Metric::GeneratorLag), 0);
+    // All that a poll waits for is the wire.
+    assert_eq!(longest(Metric::PollWait), longest(Metric::PollWaitBudget));
+}

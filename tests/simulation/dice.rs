@@ -75,6 +75,7 @@ pub(crate) fn case(seed: u64) -> Case {
     submit(&mut dice, &mut text);
     poll(&mut dice, &mut text);
     limits(&mut dice, &mut text);
+    http(&mut dice, &mut text);
     let read = |_: &str| Ok(log.clone().into_bytes());
     let plan = resolve::read(&text, &[], &read).unwrap_or_else(|mistakes| {
         panic!(
@@ -237,6 +238,13 @@ fn submit(dice: &mut Dice, text: &mut String) {
     }
 }
 
+fn http(dice: &mut Dice, text: &mut String) {
+    if dice.one_in(4) {
+        let cap = dice.between(1, 24);
+        writeln!(text, "[http]\nmax_in_flight = {cap}").unwrap();
+    }
+}
+
 fn poll(dice: &mut Dice, text: &mut String) {
     let policy = dice.pick(&["fixed", "exponential", "hinted"]);
     let interval = dice.millis(3_000);
@@ -318,9 +326,10 @@ fn shards(dice: &mut Dice, plan: &Plan) -> usize {
         plan.poll.budget,
     ];
     let bursts = bursts.iter().flatten().map(|bucket| bucket.burst);
-    let cap = Some(plan.submit.max_in_flight).filter(|cap| *cap > 0);
+    let caps = [plan.submit.max_in_flight, plan.http.max_in_flight];
+    let caps = caps.into_iter().filter(|cap| *cap > 0);
     let ceiling = plan.target.max_rate.map(|_| 1);
-    let most = bursts.chain(cap).chain(ceiling).min().unwrap_or(u32::MAX);
+    let most = bursts.chain(caps).chain(ceiling).min().unwrap_or(u32::MAX);
     let wanted = dice.between(1, 3);
     usize::try_from(wanted.min(u64::from(most))).unwrap()
 }

@@ -229,6 +229,7 @@ fn check_promptness(plan: &Plan, run: &VirtualRun) {
     let no_ceiling = plan.poll.budget.is_none()
         && plan.limits.is_none()
         && plan.target.max_rate.is_none()
+        && plan.http.max_in_flight == 0
         && run.snapshot.counts.get(Count::RateLimited) == 0;
     if no_ceiling {
         assert_eq!(longest(Metric::PollWait), 0, "polls waited for nothing");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use plimsoll::engine::{Effect, Engine};
+use plimsoll::engine::{Effect, Engine, Input};
 use plimsoll::record::interval::Interval;
 use plimsoll::record::row::{Settled, WorkRow};
 use plimsoll::scenario::Plan;
@@ -41,6 +41,7 @@ pub(crate) struct Checks<'a> {
     turns: u64,
     /// Where the last interval ended.
     until: Tick,
+    on_the_wire: u32,
 }
 
 impl<'a> Checks<'a> {
@@ -58,6 +59,7 @@ impl<'a> Checks<'a> {
             rows: Vec::new(),
             turns: 0,
             until: Tick::ZERO,
+            on_the_wire: 0,
         }
     }
 
@@ -133,6 +135,9 @@ impl Watch for Checks<'_> {
     fn effect(&mut self, shard: usize, now: Tick, effect: Effect) {
         assert!(self.sent.last().is_none_or(|last| *last <= now));
         self.sent.push(now);
+        self.on_the_wire += 1;
+        let cap = self.plan.http.max_in_flight;
+        assert!(cap == 0 || self.on_the_wire <= cap, "one too many at {now}");
         match effect {
             Effect::Submit {
                 slot,
@@ -140,6 +145,12 @@ impl Watch for Checks<'_> {
                 intended,
             } => self.submit(now, (shard, slot), seq, intended),
             Effect::Poll { slot } => self.poll(now, (shard, slot)),
+        }
+    }
+
+    fn input(&mut self, input: &Input) {
+        if matches!(input, Input::Intake { .. } | Input::Poll { .. }) {
+            self.on_the_wire -= 1;
         }
     }
 

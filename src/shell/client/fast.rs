@@ -9,7 +9,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::exchange::{Live, Progress};
-use super::origin::{Ask, Origin, OriginPlan, target};
+use super::origin::{Ask, Origin, OriginPlan, Turn, target};
 use super::waits::Waits;
 use super::{Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, tls};
 use crate::scenario::Plan;
@@ -20,18 +20,6 @@ use crate::work::Fault;
 /// From the last byte of a connection until the system asks whether the other end is still there:
 /// what reqwest has.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
-
-/// An idle connection, also one that will be idle as soon as the answers that have come are read.
-///
-/// Many requests leave in one turn of the shard, and no answer is read meanwhile: without the
-/// second look a turn that is late would open a connection for each of them.
-async fn idle_soon(origin: &Origin) -> Option<Box<Live>> {
-    if let Some(live) = origin.take() {
-        return Some(live);
-    }
-    tokio::task::yield_now().await;
-    origin.take()
-}
 
 /// Everything that can be made, and can fail, before the lane is on its thread.
 #[derive(Clone, Debug)]
@@ -175,9 +163,9 @@ impl Fast {
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
         let (live, (status, headers)) = loop {
-            let (mut live, is_new) = match idle_soon(origin).await {
-                Some(live) => (live, false),
-                None => (self.connect(origin, progress).await?, true),
+            let (mut live, is_new) = match origin.turn().await {
+                Turn::Idle(live) => (live, false),
+                Turn::Connect(_turn) => (self.connect(origin, progress).await?, true),
             };
             let request = origin.request(target.clone(), ask);
             let max_body = self.common.max_body;

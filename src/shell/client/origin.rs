@@ -1,6 +1,6 @@
 //! Origin: where connections of the fast lane lead to, and those that wait there for a request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use url::Url;
@@ -128,12 +129,57 @@ impl Unreachable {
     }
 }
 
+/// Connections that are opened at once. A shard that is late for a moment, or a service that is,
+/// asks for very many; opening them costs both more than the requests do, and makes them later
+/// still. Those that stand in line take what becomes idle meanwhile.
+const OPENED_AT_ONCE: usize = 256;
+
+/// What a request may do next.
+#[derive(Debug)]
+pub(super) enum Turn<'o> {
+    /// Use this connection.
+    Idle(Box<Live>),
+    /// Open one.
+    Connect(Opening<'o>),
+}
+
+/// The right to open a connection, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Opening<'o>(&'o Origin);
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.opening.set(self.0.opening.get() - 1);
+        self.0.call_next();
+    }
+}
+
+/// A place in the line, left when dropped.
+struct Place<'o>(&'o Cell<usize>);
+
+impl<'o> Place<'o> {
+    fn at_the_end_of(in_line: &'o Cell<usize>) -> Self {
+        in_line.set(in_line.get() + 1);
+        Self(in_line)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// An origin, and its idle connections: the one that was used last is used next, so that those that
 /// are not needed grow old and are closed.
 #[derive(Debug)]
 pub(super) struct Origin {
     plan: OriginPlan,
     idle: RefCell<VecDeque<Box<Live>>>,
+    opening: Cell<usize>,
+    /// Requests that wait for a connection or for the right to open one.
+    in_line: Cell<usize>,
+    freed: Notify,
 }
 
 impl Origin {
@@ -141,7 +187,58 @@ impl Origin {
         Self {
             plan,
             idle: RefCell::default(),
+            opening: Cell::new(0),
+            in_line: Cell::new(0),
+            freed: Notify::new(),
         }
+    }
+
+    /// An idle connection, or the right to open one; first come, first served.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        if self.in_line.get() == 0
+            && let Some(live) = self.take()
+        {
+            return Turn::Idle(live);
+        }
+        // Many requests leave in one turn of the shard, and no answer is read meanwhile: those that
+        // have come are read first, and their connections may do.
+        tokio::task::yield_now().await;
+        if self.in_line.get() == 0
+            && let Some(turn) = self.next_turn()
+        {
+            return turn;
+        }
+        let _place = Place::at_the_end_of(&self.in_line);
+        loop {
+            self.freed.notified().await;
+            if let Some(turn) = self.next_turn() {
+                // One call may stand for several.
+                if !self.idle.borrow().is_empty() || self.may_open() {
+                    self.call_next();
+                }
+                return turn;
+            }
+        }
+    }
+
+    fn next_turn(&self) -> Option<Turn<'_>> {
+        if let Some(live) = self.take() {
+            return Some(Turn::Idle(live));
+        }
+        self.may_open().then(|| {
+            self.opening.set(self.opening.get() + 1);
+            Turn::Connect(Opening(self))
+        })
+    }
+
+    fn call_next(&self) {
+        if self.in_line.get() > 0 {
+            self.freed.notify_one();
+        }
+    }
+
+    fn may_open(&self) -> bool {
+        self.opening.get() < OPENED_AT_ONCE
     }
 
     pub(super) fn rest<'u>(&self, url: &'u str) -> Option<&'u str> {
@@ -166,13 +263,14 @@ impl Origin {
         request
     }
 
-    pub(super) fn take(&self) -> Option<Box<Live>> {
+    fn take(&self) -> Option<Box<Live>> {
         self.idle.borrow_mut().pop_back()
     }
 
     pub(super) fn put_back(&self, mut live: Box<Live>, now: Tick) {
         live.idle_since = now;
         self.idle.borrow_mut().push_back(live);
+        self.call_next();
     }
 
     /// Closes what was idle until `now` for `keep_alive`; when to do that again, if anything is
