@@ -11,7 +11,8 @@ use crate::record::ledger::Count;
 use crate::time::{Span, Tick};
 use crate::work::{Anomaly, RateHint, WorkId};
 
-/// News of ids wait so long for more of them, so that a shard with little to do is seldom woken.
+/// News that are not urgent wait so long for more of them, so that a shard with little to do is
+/// seldom woken.
 const HOLD: Span = Span::from_millis(50);
 
 /// News for another shard.
@@ -47,13 +48,12 @@ pub enum IdNews {
 #[derive(Debug)]
 pub(super) struct Peers {
     segment: Segment,
-    throttled: Vec<Throttled>,
-    /// The last of them only prolongs what the one before it closed.
-    prolongs: bool,
     /// By home.
     ids: Vec<Vec<IdNews>>,
-    /// When the ids leave; never where there are none.
-    ids_leave: Tick,
+    /// The last 429 that only keeps the gate closed for longer.
+    prolonged: Option<Throttled>,
+    /// When those leave that wait for more of them; never where there are none.
+    leave_at: Tick,
     ready: Vec<(u64, News)>,
 }
 
@@ -61,10 +61,9 @@ impl Peers {
     pub(super) fn new(segment: Segment) -> Self {
         Self {
             segment,
-            throttled: Vec::new(),
-            prolongs: false,
             ids: (0..segment.of).map(|_| Vec::new()).collect(),
-            ids_leave: Tick::NEVER,
+            prolonged: None,
+            leave_at: Tick::NEVER,
             ready: Vec::new(),
         }
     }
@@ -81,55 +80,58 @@ impl Peers {
     pub(super) fn tell(&mut self, home: u64, news: IdNews, now: Tick) {
         let place = usize::try_from(home).expect("shards are few");
         self.ids[place].push(news);
-        self.ids_leave = self.ids_leave.min(now + HOLD);
+        self.leave_at = self.leave_at.min(now + HOLD);
     }
 
-    /// Tells all others of a 429 that closed the gate, or that keeps it closed for longer: of those
-    /// only the last says anything.
+    /// Tells all others of a 429: at once if it closes the gate, soon if it keeps it closed for
+    /// longer; of those only the last says anything, and none after the next closure.
     pub(super) fn tell_throttled(&mut self, throttled: Throttled, is_event: bool) {
         if self.segment.of == 1 {
             return;
         }
-        if self.prolongs && !is_event {
-            self.throttled.pop();
+        self.prolonged = (!is_event).then_some(throttled);
+        if is_event {
+            self.pass_throttled(throttled);
+        } else {
+            self.leave_at = self.leave_at.min(throttled.at + HOLD);
         }
-        self.prolongs = !is_event;
-        self.throttled.push(throttled);
     }
 
     /// When news are to leave that wait for more.
     pub(super) const fn wakeup(&self) -> Tick {
-        self.ids_leave
+        self.leave_at
     }
 
     /// Makes ready what has waited long enough.
     pub(super) fn pass(&mut self, now: Tick) {
-        if now >= self.ids_leave {
-            self.pass_ids();
+        if now >= self.leave_at {
+            self.pass_all();
         }
     }
 
-    fn pass_ids(&mut self) {
-        self.ids_leave = Tick::NEVER;
+    fn pass_all(&mut self) {
+        self.leave_at = Tick::NEVER;
         for (home, ids) in (0..).zip(&mut self.ids) {
             if !ids.is_empty() {
                 self.ready.push((home, News::Ids(std::mem::take(ids))));
             }
         }
+        if let Some(throttled) = self.prolonged.take() {
+            self.pass_throttled(throttled);
+        }
+    }
+
+    fn pass_throttled(&mut self, throttled: Throttled) {
+        let others = (0..self.segment.of).filter(|shard| *shard != self.segment.index);
+        self.ready
+            .extend(others.map(|shard| (shard, News::Throttled(throttled))));
     }
 
     /// What is to be told now, and to which shard. News for one shard must come to it in this
     /// order. With `all` nothing is held back.
     pub(super) fn take(&mut self, all: bool) -> Vec<(u64, News)> {
         if all {
-            self.pass_ids();
-        }
-        self.prolongs = false;
-        let own = self.segment.index;
-        for throttled in self.throttled.drain(..) {
-            let others = (0..self.segment.of).filter(|shard| *shard != own);
-            self.ready
-                .extend(others.map(|shard| (shard, News::Throttled(throttled))));
+            self.pass_all();
         }
         std::mem::take(&mut self.ready)
     }
@@ -250,16 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn all_others_hear_of_a_closure_and_of_its_last_prolongation() {
+    fn all_others_hear_of_a_closure_at_once_and_of_its_last_prolongation() {
         let mut peers = Peers::new(Segment { index: 0, of: 3 });
-        for (at, is_event) in [(1, true), (2, false), (3, false), (4, true), (5, false)] {
+        let to_others = |at| [1, 2].map(|to| (to, News::Throttled(throttled(at))));
+        for (at, is_event) in [(1, true), (2, false), (3, false)] {
             peers.tell_throttled(throttled(at), is_event);
         }
-        let told = peers.take(false);
-        let expected: Vec<_> = [1, 3, 4, 5]
-            .into_iter()
-            .flat_map(|at| [1, 2].map(|to| (to, News::Throttled(throttled(at)))))
-            .collect();
-        assert_eq!(told, expected);
+        assert_eq!(peers.take(false), to_others(1));
+        peers.pass(Tick(2) + HOLD);
+        assert_eq!(peers.take(false), to_others(3));
+        // The next closure makes the end of the one before it worthless.
+        for (at, is_event) in [(4, false), (5, true)] {
+            peers.tell_throttled(throttled(at), is_event);
+        }
+        assert_eq!(peers.take(true), to_others(5));
     }
 }

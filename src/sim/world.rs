@@ -126,8 +126,6 @@ impl Ord for Entry {
 /// A shard and the turn that it takes next.
 struct Sleeper {
     engine: Engine,
-    /// What it was told since its last turn.
-    told: Vec<Input>,
     /// When its next turn is: settled once anything wakes it, late or not.
     turn_at: Tick,
     is_woken: bool,
@@ -175,7 +173,6 @@ pub fn run_sharded(
     let of = shards as u64;
     let shard = |index| Sleeper {
         engine: Engine::new(Arc::clone(plan), Segment { index, of }),
-        told: Vec::new(),
         turn_at: Tick::ZERO,
         is_woken: true,
         has_finished: false,
@@ -209,7 +206,6 @@ impl<W: Watch> World<'_, W> {
                     self.turn(shard, now);
                 }
             }
-            self.collect();
             if self.shards.iter().all(|shard| shard.has_finished) {
                 break;
             }
@@ -222,13 +218,8 @@ impl<W: Watch> World<'_, W> {
         self.close(now)
     }
 
-    /// A shard hears what it was told, and does what it wants to do.
+    /// A shard does what it wants to do.
     fn turn(&mut self, shard: usize, now: Tick) {
-        let Sleeper { engine, told, .. } = &mut self.shards[shard];
-        for input in told.drain(..) {
-            self.watch.input(&input);
-            engine.handle(input);
-        }
         while let Some(effect) = self.shards[shard].engine.next_effect(now) {
             self.watch.effect(shard, now, effect);
             self.carry(shard, now, effect);
@@ -249,6 +240,7 @@ impl<W: Watch> World<'_, W> {
             let input = Box::new(Input::News(news));
             self.put(now + self.network.between_shards, Event::Told(to, input));
         }
+        self.collect(shard);
     }
 
     /// The next thing that has happened by now.
@@ -288,18 +280,17 @@ impl<W: Watch> World<'_, W> {
             if let Event::Told(shard, input) = event
                 && matches!(*input, Input::News(_))
             {
-                self.shards[shard].told.push(*input);
+                self.shards[shard].engine.handle(*input);
             }
         }
         let mut stuck = BTreeMap::new();
-        for Sleeper { engine, told, .. } in &mut self.shards {
-            told.drain(..).for_each(|input| engine.handle(input));
-            for (word, works) in engine.close(now) {
+        for shard in 0..self.shards.len() {
+            for (word, works) in self.shards[shard].engine.close(now) {
                 *stuck.entry(word).or_insert(0) += works;
             }
+            self.collect(shard);
         }
         self.snapshot.stuck = stuck;
-        self.collect();
         VirtualRun {
             snapshot: self.snapshot,
             truth: self.service.close(now),
@@ -405,26 +396,32 @@ impl<W: Watch> World<'_, W> {
         }
     }
 
-    /// A shard has mail. One that has finished reads only what the others write.
+    /// A shard is told something, and acts on it in its next turn. One that has finished hears only
+    /// the others.
     fn tell(&mut self, shard: usize, at: Tick, input: Input) {
         let shard = &mut self.shards[shard];
         if shard.has_finished && !matches!(input, Input::News(_)) {
             return;
         }
-        shard.told.push(input);
+        self.watch.input(&input);
+        shard.engine.handle(input);
         if !shard.is_woken {
             shard.turn_at = shard.turn_at.min(at);
         }
     }
 
-    fn collect(&mut self) {
-        for (shard, sleeper) in self.shards.iter_mut().enumerate() {
-            for interval in sleeper.engine.take_intervals() {
-                self.merge.put(shard, interval);
-            }
-            for settled in sleeper.engine.take_settled() {
-                self.watch.settled(settled);
-            }
+    /// Takes what a shard has to report.
+    fn collect(&mut self, shard: usize) {
+        let engine = &mut self.shards[shard].engine;
+        for settled in engine.take_settled() {
+            self.watch.settled(settled);
+        }
+        let ended = engine.take_intervals();
+        if ended.is_empty() {
+            return;
+        }
+        for interval in ended {
+            self.merge.put(shard, interval);
         }
         while let Some(interval) = self.merge.take_whole() {
             self.snapshot.absorb(&interval);
