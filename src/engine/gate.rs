@@ -407,6 +407,40 @@ mod tests {
     }
 
     #[test]
+    fn the_gates_of_all_shards_share_what_is_announced() {
+        let hint = RateHint {
+            remaining: Some(Remaining {
+                requests: 10,
+                reset: Span::from_secs(5),
+            }),
+            policy: Some(Policy {
+                quota: 100,
+                window: Span::from_secs(50),
+            }),
+            ..RateHint::default()
+        };
+        let (mut remaining, mut later) = (0, 0);
+        for _ in 0..3 {
+            let mut gate = Gate::new(true, 3);
+            gate.announced(at(0), &hint, 0);
+            let mut sent = |from, until| {
+                let sends = (from..until).filter(|millis| {
+                    let granted = gate.ask(at(*millis)).is_ok();
+                    if granted {
+                        gate.sent(at(*millis));
+                    }
+                    granted
+                });
+                sends.count()
+            };
+            remaining += sent(0, 5_000);
+            later += sent(5_000, 20_000);
+        }
+        // Three of ten each, then 2/s of all.
+        assert_eq!((remaining, later), (9, 30));
+    }
+
+    #[test]
     fn closures_add_up() {
         let mut gate = Gate::new(false, 1);
         gate.throttled(at(1_000), at(1_100), Some(seconds(1)));
