@@ -75,6 +75,21 @@ fn recorder(bencher: Bencher<'_, '_>) {
         });
 }
 
+/// The answer to one submit.
+#[divan::bench]
+fn wire_intake(bencher: Bencher<'_, '_>) {
+    let plan = plan("rate = \"1/s\"\nduration = \"1s\"");
+    let wire = Wire::new(&plan.api, "https://api.example.com", &[], "demo").unwrap();
+    let headers = [
+        ("content-type", "application/json"),
+        ("content-length", "71"),
+    ];
+    let body = br#"{"work_id":"work_0123456789abcdef0123456789abcdef012","status":"queued"}"#;
+    bencher
+        .counter(ItemsCount::new(1_u32))
+        .bench(|| wire.intake(202, &headers[..], body, None));
+}
+
 /// The answer to one poll, with the headers of a service that announces its limits.
 #[divan::bench(args = ["running", "completed"])]
 fn wire_poll(bencher: Bencher<'_, '_>, word: &str) {

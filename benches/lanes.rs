@@ -50,9 +50,9 @@ fn main() {
                 costs.push([all, user]);
             }
         }
-        if let [hyper, reqwest] = costs[..] {
+        if let [direct, reqwest] = costs[..] {
             for (part, ratios) in ratios.iter_mut().enumerate() {
-                ratios.push(hyper[part] / reqwest[part]);
+                ratios.push(direct[part] / reqwest[part]);
             }
         }
     }
@@ -60,7 +60,7 @@ fn main() {
         ratios.sort_by(f64::total_cmp);
         if let (Some(low), Some(high)) = (ratios.first(), ratios.last()) {
             let median = ratios[ratios.len() / 2];
-            println!("hyper / reqwest {name}: {median:.3} [{low:.3}..{high:.3}]");
+            println!("direct / reqwest {name}: {median:.3} [{low:.3}..{high:.3}]");
         }
     }
 }

@@ -284,20 +284,20 @@ pub struct Http {
 /// Which client carries requests. Both mean the same by their answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// hyper's connections: HTTP/1.1 without a proxy, at the lowest cost.
-    Hyper,
+    /// Our own connections: HTTP/1.1 without a proxy, at the lowest cost.
+    Direct,
     /// reqwest: everything.
     Reqwest,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 2] = [Self::Hyper, Self::Reqwest];
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Reqwest];
 
     /// The word in a scenario and in a report.
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Hyper => "hyper",
+            Self::Direct => "direct",
             Self::Reqwest => "reqwest",
         }
     }

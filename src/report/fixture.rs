@@ -29,7 +29,7 @@ pub(super) fn facts() -> Facts {
         ended_by: EndedBy::Plan,
         target: "the built-in simulator".to_owned(),
         insecure: false,
-        client: Some(Lane::Hyper),
+        client: Some(Lane::Direct),
         shards: 3,
         cpu: Some(Span(250_123_000)),
         rate_limit_family: None,

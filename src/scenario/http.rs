@@ -46,26 +46,26 @@ pub(super) fn http(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<
     }
 }
 
-/// hyper's own connections where they will do, unless a lane is named.
-fn lane(at: &Cursor<'_>, hyper_will_do: bool, mistakes: &mut Mistakes<'_>) -> Lane {
+/// The direct lane where it will do, unless a lane is named.
+fn lane(at: &Cursor<'_>, direct_will_do: bool, mistakes: &mut Mistakes<'_>) -> Lane {
     match at.text("lane") {
-        "hyper" if !hyper_will_do => {
+        "direct" if !direct_will_do => {
             if let Some(at) = at.maybe("lane") {
                 let expected = "\"auto\" or \"reqwest\"";
-                let hint = "hyper's lane speaks HTTP/1.1 without a proxy: leave lane out, or set \
+                let hint = "the direct lane speaks HTTP/1.1 without a proxy: leave lane out, or set \
                             version = \"1.1\" and proxy = \"none\"";
                 mistakes.add(
                     at.path(),
                     at.place(),
-                    "\"hyper\"",
+                    "\"direct\"",
                     expected,
                     Some(hint.into()),
                 );
             }
             Lane::Reqwest
         }
-        "hyper" => Lane::Hyper,
-        "auto" if hyper_will_do => Lane::Hyper,
+        "direct" => Lane::Direct,
+        "auto" if direct_will_do => Lane::Direct,
         _ => Lane::Reqwest,
     }
 }
@@ -89,14 +89,14 @@ mod tests {
             let read = resolve::read(&text, &[], &|_| Err(String::new()));
             assert_eq!(read.ok().map(|plan| plan.http.lane), lane, "{more}");
         };
-        check("", Some(Lane::Hyper));
-        check("insecure = true", Some(Lane::Hyper));
+        check("", Some(Lane::Direct));
+        check("insecure = true", Some(Lane::Direct));
         check("version = '2'", Some(Lane::Reqwest));
         check("version = 'auto'", Some(Lane::Reqwest));
         check("proxy = 'environment'", Some(Lane::Reqwest));
         check("lane = 'reqwest'", Some(Lane::Reqwest));
-        check("lane = 'hyper'", Some(Lane::Hyper));
-        check("lane = 'hyper'\nversion = '2'", None);
-        check("lane = 'hyper'\nproxy = 'environment'", None);
+        check("lane = 'direct'", Some(Lane::Direct));
+        check("lane = 'direct'\nversion = '2'", None);
+        check("lane = 'direct'\nproxy = 'environment'", None);
     }
 }

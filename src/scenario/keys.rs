@@ -91,7 +91,7 @@ pub const KEYS: &[Key] = &[
     key("http.insecure", Bool, Default("false"), "Accept any certificate. The report shows it."),
     key("http.proxy", Choice(&["none", "environment"]), Default("\"none\""), "Whether the proxy that the environment names is used."),
     key("http.max_body", Size, Default("\"1MiB\""), "The most of an answer's body that is read; a longer one is a fault of kind body."),
-    key("http.lane", Choice(&["auto", "hyper", "reqwest"]), Default("\"auto\""), "Which client carries the requests: hyper costs the least and speaks HTTP/1.1 without a proxy, reqwest speaks everything; auto takes hyper where it can. The report names it."),
+    key("http.lane", Choice(&["auto", "direct", "reqwest"]), Default("\"auto\""), "Which client carries the requests: direct costs the least and speaks HTTP/1.1 without a proxy, reqwest speaks everything; auto takes direct where it will do. The report names it."),
 
     key("simulator", Kind::Table, TABLE, "The built-in service; read when base_url is \"simulator\", and by `plimsoll sim`."),
     key("simulator.workers", COUNT, Default("0"), "Workers that share one queue; 0 = no queue."),

@@ -19,6 +19,9 @@ const SECRET_HEADERS: [&str; 4] = [
     "x-api-key",
 ];
 
+/// Headers that say where a body ends: two opinions on that are a hole in many services.
+const FRAMING_HEADERS: [&str; 2] = ["content-length", "transfer-encoding"];
+
 /// Reads `[submit]`, its templates and its corpus.
 pub(super) fn submit(
     top: &Cursor<'_>,
@@ -103,6 +106,10 @@ fn header_texts(
             let found = format!("the header `{name}`, which carries a secret");
             let expected = "headers without secrets";
             mistakes.add(headers.path(), headers.place(), found, expected, Some(hint));
+        } else if FRAMING_HEADERS.contains(&lower.as_str()) {
+            let found = format!("the header `{name}`, which the client writes itself");
+            let expected = "headers that say nothing of the length of the body";
+            mistakes.add(headers.path(), headers.place(), found, expected, None);
         } else if let Some(Value::Text(text)) = headers
             .table()
             .and_then(|table| table.get(name))

@@ -397,10 +397,15 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
             "poll.cap",
             "at least the interval",
         ),
+        (
+            "[submit]\nheaders = { Content-Length = '5' }",
+            "submit.headers",
+            "the client writes itself",
+        ),
         ("[limits]\nlearn = false", "limits", "limit nothing"),
         ("[http]\nca = 'log.csv'", "http.ca", "no certificate in it"),
         (
-            "[http]\nlane = 'hyper'\nversion = 'auto'",
+            "[http]\nlane = 'direct'\nversion = 'auto'",
             "http.lane",
             "without a proxy",
         ),

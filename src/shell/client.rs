@@ -1,13 +1,13 @@
 //! The HTTP client: a request goes in, what came of it goes out.
 //!
 //! ```text
-//!              ┌─ fast:    hyper's connections, HTTP/1.1 over TCP or TLS ─┐
-//!  Client ─────┤                                                          ├─► Answer | NoAnswer
-//!              └─ general: reqwest, for proxies, HTTP/2 and ALPN ─────────┘
+//!              ┌─ direct:  HTTP/1.1 on our own sockets, TCP or TLS ─────┐
+//!  Client ─────┤                                                        ├─► Answer | NoAnswer
+//!              └─ general: reqwest, for proxies, HTTP/2 and ALPN ───────┘
 //! ```
 //!
 //! Both lanes mean the same by their answers; `tests/lanes.rs` holds them to it. Why there are two
-//! stands in `docs/decisions/009-fast-lane.md`.
+//! stands in `docs/decisions/009-direct-lane.md`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,16 +20,18 @@ use super::RunClock;
 use super::secret::Secret;
 use crate::scenario::{Lane, Plan};
 use crate::time::{Span, Tick};
-use crate::wire::Headers;
 use crate::work::Fault;
 
+pub use fields::Fields;
 pub use general::reach;
 
+mod chunks;
+mod direct;
 mod exchange;
-mod fast;
+mod fields;
 mod general;
+mod head;
 mod origin;
-mod stream;
 mod tls;
 mod waits;
 
@@ -87,16 +89,9 @@ pub struct Answer<'a> {
     /// HTTP status.
     pub status: u16,
     /// The fields of its header.
-    pub headers: &'a HeaderMap,
+    pub headers: Fields<'a>,
     /// The whole body.
     pub body: &'a [u8],
-}
-
-impl Headers for HeaderMap {
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-    }
 }
 
 /// Why there is no answer.
@@ -188,14 +183,14 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, BadClient> {
 /// A client that is ready to be started on the thread that uses it.
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
-    lane: Kind<fast::FastPlan, general::General>,
+    lane: Kind<direct::DirectPlan, general::General>,
     key: Option<Secret>,
 }
 
 /// One of the two lanes.
 #[derive(Clone, Debug)]
-enum Kind<F, G> {
-    Fast(F),
+enum Kind<D, G> {
+    Direct(D),
     General(G),
 }
 
@@ -210,7 +205,7 @@ impl ClientPlan {
     ) -> Result<Self, BadClient> {
         let common = Common::of(plan, key)?;
         let lane = match plan.http.lane {
-            Lane::Hyper => Kind::Fast(fast::FastPlan::new(plan, base_url, common, counts)?),
+            Lane::Direct => Kind::Direct(direct::DirectPlan::new(plan, base_url, common, counts)?),
             Lane::Reqwest => Kind::General(general::General::new(plan, base_url, common, counts)?),
         };
         Ok(Self {
@@ -222,7 +217,7 @@ impl ClientPlan {
     /// Must be called inside a `LocalSet`.
     pub fn start(self, clock: RunClock) -> Client {
         let lane = match self.lane {
-            Kind::Fast(plan) => Kind::Fast(fast::Fast::start(plan, clock)),
+            Kind::Direct(plan) => Kind::Direct(direct::Direct::start(plan, clock)),
             Kind::General(lane) => Kind::General(lane),
         };
         Client {
@@ -236,7 +231,7 @@ impl ClientPlan {
 /// One shard's client.
 #[derive(Debug)]
 pub struct Client {
-    lane: Kind<fast::Fast, general::General>,
+    lane: Kind<direct::Direct, general::General>,
     clock: RunClock,
     key: Option<Secret>,
 }
@@ -252,7 +247,7 @@ impl Client {
     ) -> Result<T, NoAnswer> {
         let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
         match &self.lane {
-            Kind::Fast(lane) => lane.submit(submission, sent, read).await,
+            Kind::Direct(lane) => lane.submit(submission, sent, read).await,
             Kind::General(lane) => lane.submit(submission, self.clock, read).await,
         }
     }
@@ -266,7 +261,7 @@ impl Client {
     ) -> Result<T, NoAnswer> {
         let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
         match &self.lane {
-            Kind::Fast(lane) => lane.poll(url, sent, read).await,
+            Kind::Direct(lane) => lane.poll(url, sent, read).await,
             Kind::General(lane) => lane.poll(url, self.clock, read).await,
         }
     }
@@ -280,28 +275,15 @@ fn read_covered<T>(
     answer: Answer<'_>,
     read: impl FnOnce(Answer<'_>) -> T,
 ) -> T {
-    let says = |key: &&Secret| {
-        key.stands_in(answer.body)
-            || answer
-                .headers
-                .values()
-                .any(|value| key.stands_in(value.as_bytes()))
-    };
+    let says = |key: &&Secret| key.stands_in(answer.body) || key.stands_in(answer.headers.text);
     let Some(key) = key.filter(says) else {
         return read(answer);
     };
-    let (mut headers, mut body) = (answer.headers.clone(), answer.body.to_vec());
+    let (mut text, mut body) = (answer.headers.text.to_vec(), answer.body.to_vec());
+    key.cover(&mut text);
     key.cover(&mut body);
-    for value in headers.values_mut() {
-        let mut bytes = value.as_bytes().to_vec();
-        key.cover(&mut bytes);
-        // Stars are as good in a header as what they cover.
-        if let Ok(covered) = HeaderValue::from_bytes(&bytes) {
-            *value = covered;
-        }
-    }
     read(Answer {
-        headers: &headers,
+        headers: answer.headers.over(&text),
         body: &body,
         ..answer
     })

@@ -118,7 +118,7 @@ impl Ways {
             at: answer.at,
             reply: wire.intake(
                 answer.status,
-                answer.headers,
+                &answer.headers,
                 answer.body,
                 chosen.as_deref(),
             ),
@@ -149,7 +149,7 @@ impl Ways {
             reply: self
                 .shapes
                 .wire
-                .poll(id, answer.status, answer.headers, answer.body),
+                .poll(id, answer.status, &answer.headers, answer.body),
         };
         let input = match &url {
             None => Err(Fault::Body),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memmem::Finder;
+
 use crate::scenario::SecretRef;
 
 /// A secret of fewer bytes cannot be told from ordinary text.
@@ -9,35 +11,40 @@ const SHORTEST_FOUND: usize = 8;
 
 /// A secret text. It can be used, but not printed.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    finder: Finder<'static>,
+}
 
 impl Secret {
+    fn new(text: String) -> Self {
+        let finder = Finder::new(&text).into_owned();
+        Self { text, finder }
+    }
+
     /// The text itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether the secret stands in what a service sent, byte for byte. A short one is never found:
     /// it may be part of any word or id, and to cover those would change the result.
     pub fn stands_in(&self, bytes: &[u8]) -> bool {
-        self.0.len() >= SHORTEST_FOUND && self.place_in(bytes).is_some()
+        self.text.len() >= SHORTEST_FOUND && self.place_in(bytes).is_some()
     }
 
     /// Covers the secret wherever it stands in what a service sent.
     pub fn cover(&self, bytes: &mut [u8]) {
         let mut at = 0;
         while let Some(step) = self.place_in(&bytes[at..]) {
-            let end = at + step + self.0.len();
+            let end = at + step + self.text.len();
             bytes[at + step..end].fill(b'*');
             at = end;
         }
     }
 
     fn place_in(&self, bytes: &[u8]) -> Option<usize> {
-        let secret = self.0.as_bytes();
-        let first = *secret.first()?;
-        let last_start = bytes.len().checked_sub(secret.len())?;
-        (0..=last_start).find(|at| bytes[*at] == first && bytes[*at..].starts_with(secret))
+        self.finder.find(bytes)
     }
 }
 
@@ -84,12 +91,12 @@ pub fn read(reference: &SecretRef) -> Result<Secret, Missing> {
     if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
         return Err(Missing::NotAHeader);
     }
-    Ok(Secret(text.to_owned()))
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// A key for the built-in service, which takes any that begins so.
 pub fn for_simulator() -> Secret {
-    Secret("user.plimsoll".to_owned())
+    Secret::new("user.plimsoll".to_owned())
 }
 
 #[cfg(test)]
@@ -100,7 +107,7 @@ mod tests {
     fn a_secret_is_covered_wherever_it_stands() {
         let check = |text: &str, expected: &str| {
             let mut bytes = text.as_bytes().to_vec();
-            let secret = Secret("user.key".to_owned());
+            let secret = Secret::new("user.key".to_owned());
             let found = secret.stands_in(&bytes);
             secret.cover(&mut bytes);
             assert_eq!(String::from_utf8(bytes).unwrap(), expected);
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_short_key_does_not_blot_out_the_words_of_a_service() {
-        assert!(!Secret("run".to_owned()).stands_in(br#"{"status":"running"}"#));
+        assert!(!Secret::new("run".to_owned()).stands_in(br#"{"status":"running"}"#));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use plimsoll::shell::client::{Client, ClientPlan, ConnectionCounts, NoAnswer, Su
 use plimsoll::shell::secret;
 use plimsoll::time::Span;
 use plimsoll::work::Fault;
+use proptest::prelude::*;
 use std::sync::Arc;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -448,5 +449,63 @@ fn certificates_are_checked_by_both_lanes_alike() {
             });
             assert_eq!(came, expected, "{lane:?} {more}");
         }
+    }
+}
+
+/// An answer that is put together by chance: mostly right, sometimes broken.
+fn any_answer() -> impl Strategy<Value = (String, bool)> {
+    let version = prop_oneof![4 => Just("1.1"), 1 => Just("1.0")];
+    let status = prop::sample::select(vec![200_u16, 200, 200, 202, 204, 304, 503]);
+    let connection = prop_oneof![
+        4 => Just(""),
+        1 => Just("Connection: close\r\n"),
+        1 => Just("connection: Keep-Alive\r\n"),
+    ];
+    let framing = prop_oneof![
+        3 => (0..8_usize).prop_map(|length| format!("Content-Length: {length}\r\n")),
+        1 => Just("Content-Length: 2\r\nContent-Length: 2\r\n".to_owned()),
+        3 => Just("Transfer-Encoding: chunked\r\n".to_owned()),
+        1 => Just("Transfer-Encoding: gzip\r\n".to_owned()),
+        1 => Just(String::new()),
+    ];
+    let body = prop_oneof![
+        "[a-z]{0,8}",
+        Just("3\r\nabc\r\n0\r\n\r\n".to_owned()),
+        Just("1;x=y\r\na\r\n2\r\nbc\r\n0\r\nT: 1\r\n\r\n".to_owned()),
+        Just("1\r\nab\r\n0\r\n\r\n".to_owned()),
+    ];
+    let interim = prop_oneof![3 => Just(""), 1 => Just("HTTP/1.1 100 Continue\r\n\r\n")];
+    (
+        version,
+        status,
+        connection,
+        framing,
+        body,
+        interim,
+        any::<bool>(),
+    )
+        .prop_map(
+            |(version, status, connection, framing, body, interim, closes)| {
+                let head = format!("HTTP/{version} {status} x\r\n{connection}{framing}\r\n");
+                (format!("{interim}{head}{body}"), closes)
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// What reqwest, and hyper beneath it, makes of an answer is what the direct lane makes of it.
+    #[test]
+    fn the_lanes_agree_on_any_answer((text, closes) in any_answer(), cut in 0..80_usize) {
+        let (first, second) = text.split_at(cut.min(text.len()));
+        let [first, second]: [&'static str; 2] =
+            [first, second].map(|part| &*part.to_owned().leak());
+        let last = if closes { Close } else { Silence };
+        let came = Lane::ALL.map(|lane| {
+            let server = Server::start(&[&[Read, Say(first), Say(second), last]]);
+            ask(lane, &server.url(), "[poll]\ntimeout = '100ms'", async |asking| asking.poll().await)
+        });
+        prop_assert_eq!(&came[0], &came[1], "{}", text);
     }
 }

@@ -1,30 +1,30 @@
-//! One request and its answer on one connection of hyper.
+//! One request and its answer on one connection.
 //!
-//! hyper wants a connection driven by a task of its own, and its sender to wait for that task. Here
-//! the task of the request drives the connection itself, so nobody else is woken, and an idle
-//! connection is driven by nobody: what the server did to it meanwhile is seen when it is next
-//! used.
+//! The task of the request moves the bytes both ways itself. An idle connection is looked after by
+//! nobody: what the service did to it meanwhile is seen when it is next used.
 
 use std::cell::Cell;
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper::header::HeaderMap;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use super::stream::{Carrier, Stream};
-use super::{NoAnswer, causes, fault_of, in_words};
+use super::chunks::{Chunks, Taken};
+use super::head::{Framing, Head, Place};
+use super::{Fields, NoAnswer, causes, fault_of, in_words};
 use crate::time::Tick;
 use crate::work::Fault;
 
-/// A connection keeps the memory of its last body up to this size.
-const KEPT_BODY_BYTES: usize = 64 << 10;
+/// What a connection reads into at first.
+const FIRST_BYTES: usize = 4 << 10;
+/// A connection keeps its buffers up to this size.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// How far a request has come: what is known of it when its time is over.
 #[derive(Debug, Default)]
@@ -46,180 +46,319 @@ impl Progress {
         }
     }
 
-    /// hyper has finished with the connection, and nothing more will come.
-    fn closed<T>(&self) -> Poll<Result<T, NoAnswer>> {
-        Poll::Ready(Err(
-            self.no_answer(Fault::Reset, "the connection was closed".into())
-        ))
+    fn closed(&self) -> NoAnswer {
+        self.no_answer(Fault::Reset, "the connection was closed".into())
     }
 
-    fn failed(&self, error: &hyper::Error) -> NoAnswer {
+    fn failed(&self, error: &io::Error) -> NoAnswer {
         self.no_answer(fault_of(error), in_words(causes(error)))
+    }
+
+    fn not_http(&self, why: &str) -> NoAnswer {
+        self.no_answer(Fault::Body, format!("the answer is not HTTP: {why}"))
     }
 }
 
+/// What moves the bytes: TCP, or TLS over it.
+pub(super) type Carrier = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// A connection that can carry a request, or carries one.
-#[derive(Debug)]
 pub(super) struct Live {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<Stream>, Full<Bytes>>,
-    /// hyper has finished with it.
-    is_over: bool,
-    written: Rc<Cell<u64>>,
-    /// The body of the last answer.
-    pub(super) body: Vec<u8>,
+    carrier: Carrier,
+    /// The request. Whoever sends one puts it here.
+    pub(super) request: Vec<u8>,
+    /// What has come of the answer, and room for more.
+    buffer: Vec<u8>,
+    filled: usize,
+    places: Vec<Place>,
+    /// The body, where it does not stand in the buffer as it is.
+    unchunked: Vec<u8>,
+    is_reusable: bool,
     /// When it was put aside.
     pub(super) idle_since: Tick,
 }
 
+/// Without its buffers: the key is in the request.
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("idle_since", &self.idle_since)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer, where it stands in the buffers of its connection.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    head: Range<usize>,
+    /// In the buffer; nothing where it came in chunks.
+    body: Option<Range<usize>>,
+}
+
 impl Live {
-    pub(super) async fn new(carrier: Carrier) -> hyper::Result<Self> {
-        let written = Rc::new(Cell::new(0));
-        let stream = Stream::new(carrier, Rc::clone(&written));
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        Ok(Self {
-            sender,
-            connection,
-            is_over: false,
-            written,
-            body: Vec::new(),
+    pub(super) fn new(carrier: Carrier) -> Self {
+        Self {
+            carrier,
+            request: Vec::new(),
+            buffer: vec![0; FIRST_BYTES],
+            filled: 0,
+            places: Vec::new(),
+            unchunked: Vec::new(),
+            is_reusable: true,
             idle_since: Tick::ZERO,
-        })
+        }
     }
 
     /// Whether it may carry another request.
-    pub(super) fn is_reusable(&self) -> bool {
-        !self.is_over && self.sender.is_ready()
+    pub(super) const fn is_reusable(&self) -> bool {
+        self.is_reusable
     }
 
-    /// Sends a request and reads its answer; the body is in [`Live::body`] afterwards.
+    /// The header fields of a reply.
+    pub(super) fn fields(&self, reply: &Reply) -> Fields<'_> {
+        Fields {
+            text: &self.buffer[reply.head.clone()],
+            places: &self.places,
+        }
+    }
+
+    /// The body of a reply.
+    pub(super) fn body(&self, reply: &Reply) -> &[u8] {
+        match &reply.body {
+            Some(place) => &self.buffer[place.clone()],
+            None => &self.unchunked,
+        }
+    }
+
+    /// Sends the request and reads its answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
         max_body: u64,
         progress: &Progress,
-    ) -> Result<(u16, HeaderMap), NoAnswer> {
-        self.body.clear();
-        self.body.shrink_to(KEPT_BODY_BYTES);
-        let before = self.written.get();
-        let mut head = pin!(self.sender.send_request(request));
-        let mut answer: Option<Head> = None;
-        let driving = std::future::poll_fn(|context| {
-            loop {
-                drive(&mut self.connection, &mut self.is_over, context);
-                progress.written.set(self.written.get() > before);
-                if answer.is_none() {
-                    match head.as_mut().poll(&mut unwoken()) {
-                        Poll::Ready(Ok(response)) => {
-                            progress.status.set(Some(response.status().as_u16()));
-                            answer = Some(Head::of(response));
-                        }
-                        Poll::Ready(Err(error)) => {
-                            return Poll::Ready(Err(progress.failed(&error)));
-                        }
-                        Poll::Pending if self.is_over => return progress.closed(),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-                let Some(Head { status, body, .. }) = &mut answer else {
-                    return progress.closed();
-                };
-                let taken = take_body(body, &mut self.body, max_body)
-                    .map_err(|error| progress.failed(&error))?;
-                match taken {
-                    Taken::All => return Poll::Ready(Ok(())),
-                    Taken::TooMuch => {
-                        let too_long = NoAnswer::body_too_long(*status, max_body);
-                        return Poll::Ready(Err(too_long));
-                    }
-                    // The connection may have held back until there was room.
-                    Taken::Some if !self.is_over => {}
-                    Taken::Some | Taken::Nothing if self.is_over => return progress.closed(),
-                    Taken::Some | Taken::Nothing => return Poll::Pending,
-                }
-            }
-        });
-        // The budget of a task is for polls that wake it when it is spent; those below wake nobody.
-        tokio::task::unconstrained(driving).await?;
-        if !self.is_reusable() {
-            self.settle().await;
+    ) -> Result<Reply, NoAnswer> {
+        self.is_reusable = false;
+        self.filled = 0;
+        self.unchunked.clear();
+        let mut under_way = UnderWay::new(max_body);
+        std::future::poll_fn(|context| under_way.go_on(self, progress, context)).await
+    }
+
+    /// Reads once; nothing more comes after 0 bytes.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(2 * self.filled, 0);
         }
-        let head = answer.ok_or_else(|| progress.no_answer(Fault::Reset, "no answer".into()))?;
-        Ok((head.status, head.headers))
+        let mut room = ReadBuf::new(&mut self.buffer[self.filled..]);
+        ready!(Pin::new(&mut self.carrier).poll_read(context, &mut room))?;
+        let bytes = room.filled().len();
+        self.filled += bytes;
+        Poll::Ready(Ok(bytes))
     }
 
-    /// Lets the connection see the end of an answer that it did not see yet.
-    async fn settle(&mut self) {
-        std::future::poll_fn(|context| {
-            drive(&mut self.connection, &mut self.is_over, context);
-            Poll::Ready(())
-        })
-        .await;
+    /// Whether something came, or the end, before anything was asked for.
+    fn is_stale(&mut self, context: &mut Context<'_>) -> bool {
+        self.read(context).is_ready()
+    }
+
+    /// Gives memory back that only something large needed.
+    pub(super) fn shrink(&mut self) {
+        for buffer in [&mut self.request, &mut self.unchunked] {
+            buffer.clear();
+            buffer.shrink_to(KEPT_BYTES);
+        }
+        self.buffer.truncate(KEPT_BYTES);
+        self.buffer.shrink_to_fit();
     }
 }
 
-/// The head of an answer, and what its body comes from.
-struct Head {
-    status: u16,
-    headers: HeaderMap,
-    body: Incoming,
+/// How far an exchange has come.
+struct UnderWay {
+    max_body: u64,
+    has_begun: bool,
+    /// Bytes of the request that were written.
+    sent: usize,
+    is_flushed: bool,
+    /// Why no more of the request can be written. The service may have answered before it left.
+    unwritable: Option<io::Error>,
+    head: Option<Head>,
+    chunks: Chunks,
 }
 
-impl Head {
-    fn of(response: Response<Incoming>) -> Self {
-        let (parts, body) = response.into_parts();
+impl UnderWay {
+    const fn new(max_body: u64) -> Self {
         Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
+            max_body,
+            has_begun: false,
+            sent: 0,
+            is_flushed: false,
+            unwritable: None,
+            head: None,
+            chunks: Chunks::new(),
         }
     }
-}
 
-/// Moves bytes both ways. The only place that has the waker of the task: whatever hyper hands over
-/// between its halves is picked up right after, also what came before a failure.
-fn drive(
-    connection: &mut Connection<TokioIo<Stream>, Full<Bytes>>,
-    is_over: &mut bool,
-    context: &mut Context<'_>,
-) {
-    // How it ended is told where it matters: to whom waits for the answer or for its body.
-    *is_over = *is_over || Pin::new(connection).poll(context).is_ready();
-}
-
-/// For what makes progress only by [`drive`]: nobody needs to be woken.
-fn unwoken() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
-/// How much of a body was taken.
-enum Taken {
-    Nothing,
-    Some,
-    All,
-    TooMuch,
-}
-
-fn take_body(from: &mut Incoming, into: &mut Vec<u8>, max_body: u64) -> hyper::Result<Taken> {
-    let before = into.len();
-    loop {
-        if from.is_end_stream() {
-            return Ok(Taken::All);
-        }
-        match Pin::new(&mut *from).poll_frame(&mut unwoken()) {
-            Poll::Ready(Some(frame)) => {
-                // Trailers mean nothing here.
-                let Ok(data) = frame?.into_data() else {
-                    continue;
-                };
-                if into.len() as u64 + data.len() as u64 > max_body {
-                    return Ok(Taken::TooMuch);
-                }
-                into.extend_from_slice(&data);
+    fn go_on(
+        &mut self,
+        live: &mut Live,
+        progress: &Progress,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Reply, NoAnswer>> {
+        if !self.has_begun {
+            if live.is_stale(context) {
+                return Poll::Ready(Err(progress.closed()));
             }
-            Poll::Ready(None) => return Ok(Taken::All),
-            Poll::Pending if into.len() > before => return Ok(Taken::Some),
-            Poll::Pending => return Ok(Taken::Nothing),
+            self.has_begun = true;
         }
+        if let Err(error) = self.write(live, progress, context) {
+            self.unwritable = Some(error);
+        }
+        loop {
+            let ended = match live.read(context) {
+                Poll::Ready(Ok(bytes)) => bytes == 0,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(progress.failed(&error))),
+                Poll::Pending => return Poll::Pending,
+            };
+            match self.understand(live, progress, ended) {
+                Ok(Some(reply)) => {
+                    live.is_reusable = self.leaves_clean(live, &reply);
+                    return Poll::Ready(Ok(reply));
+                }
+                Ok(None) if !ended => {}
+                Ok(None) => return Poll::Ready(Err(self.closed(progress))),
+                Err(no_answer) => return Poll::Ready(Err(no_answer)),
+            }
+        }
+    }
+
+    /// Writes what can be written now.
+    fn write(
+        &mut self,
+        live: &mut Live,
+        progress: &Progress,
+        context: &mut Context<'_>,
+    ) -> io::Result<()> {
+        if self.unwritable.is_some() {
+            return Ok(());
+        }
+        while self.sent < live.request.len() {
+            let rest = &live.request[self.sent..];
+            match Pin::new(&mut live.carrier).poll_write(context, rest)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(bytes) => {
+                    progress.written.set(true);
+                    self.sent += bytes;
+                }
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if !self.is_flushed {
+            self.is_flushed = Pin::new(&mut live.carrier).poll_flush(context)?.is_ready();
+        }
+        Ok(())
+    }
+
+    fn closed(&self, progress: &Progress) -> NoAnswer {
+        match &self.unwritable {
+            Some(error) => progress.failed(error),
+            None => progress.closed(),
+        }
+    }
+
+    /// The whole answer, if the buffer has it; `ended` if nothing more will come.
+    fn understand(
+        &mut self,
+        live: &mut Live,
+        progress: &Progress,
+        ended: bool,
+    ) -> Result<Option<Reply>, NoAnswer> {
+        let Some(head) = self.head(live, progress)? else {
+            return Ok(None);
+        };
+        let begin = head.length;
+        let body = match head.framing {
+            Framing::Chunks => return self.unchunk(live, progress, head),
+            Framing::Length(length) if length > self.max_body => {
+                return Err(NoAnswer::body_too_long(head.status, self.max_body));
+            }
+            Framing::Length(length) => {
+                let have = (live.filled - begin) as u64;
+                (have >= length).then_some(length)
+            }
+            Framing::UntilClose => {
+                let have = (live.filled - begin) as u64;
+                if have > self.max_body {
+                    return Err(NoAnswer::body_too_long(head.status, self.max_body));
+                }
+                ended.then_some(have)
+            }
+        };
+        Ok(body.map(|length| {
+            // It stands in the buffer, so it can be indexed.
+            let end = begin + usize::try_from(length).unwrap_or_default();
+            Reply {
+                status: head.status,
+                head: 0..begin,
+                body: Some(begin..end),
+            }
+        }))
+    }
+
+    /// The head of the answer, after those that only announce it.
+    fn head(&mut self, live: &mut Live, progress: &Progress) -> Result<Option<Head>, NoAnswer> {
+        while self.head.is_none() {
+            let read = Head::read(&live.buffer[..live.filled], &mut live.places);
+            let Some(head) = read.map_err(|why| progress.not_http(&why))? else {
+                break;
+            };
+            if head.is_interim() {
+                live.buffer.copy_within(head.length..live.filled, 0);
+                live.filled -= head.length;
+            } else {
+                progress.status.set(Some(head.status));
+                self.head = Some(head);
+            }
+        }
+        Ok(self.head)
+    }
+
+    fn unchunk(
+        &mut self,
+        live: &mut Live,
+        progress: &Progress,
+        head: Head,
+    ) -> Result<Option<Reply>, NoAnswer> {
+        let begin = head.length;
+        let Live {
+            buffer,
+            filled,
+            unchunked,
+            ..
+        } = live;
+        let taken = self
+            .chunks
+            .take(&buffer[begin..*filled], unchunked, self.max_body);
+        let (done, taken) = taken.map_err(|why| progress.not_http(&why))?;
+        // What is done with leaves room for what is to come.
+        buffer.copy_within(begin + done..*filled, begin);
+        *filled -= done;
+        match taken {
+            Taken::Some => Ok(None),
+            Taken::TooMuch => Err(NoAnswer::body_too_long(head.status, self.max_body)),
+            Taken::All => Ok(Some(Reply {
+                status: head.status,
+                head: 0..begin,
+                body: None,
+            })),
+        }
+    }
+
+    /// Whether nothing of this exchange is left on the connection, so that it may carry another.
+    fn leaves_clean(&self, live: &Live, reply: &Reply) -> bool {
+        let end = reply.body.as_ref().map_or(reply.head.end, |body| body.end);
+        self.head.is_some_and(|head| head.keeps)
+            && self.sent == live.request.len()
+            && self.is_flushed
+            && end == live.filled
     }
 }

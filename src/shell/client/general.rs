@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hyper::header::HeaderMap;
 use reqwest::Response;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::fields::Written;
 use super::{
     Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, USER_AGENT, causes,
     fault_of, tls,
@@ -180,17 +180,17 @@ impl General {
         clock: RunClock,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
-        let mut response = request
+        let response = request
             .send()
             .await
             .map_err(|error| no_answer(&error, None))?;
         let status = response.status().as_u16();
-        let headers: HeaderMap = std::mem::take(response.headers_mut());
+        let headers = Written::of(response.headers());
         let body = read_body(response, status, self.common.max_body).await?;
         Ok(read(Answer {
             at: clock.now(),
             status,
-            headers: &headers,
+            headers: headers.fields(),
             body: &body,
         }))
     }

@@ -1,15 +1,13 @@
-//! Origin: where connections of the fast lane lead to, and those that wait there for a request.
+//! Origin: where connections of the direct lane lead to, and those that wait there for a request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -18,9 +16,8 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 use url::Url;
 
-use super::exchange::Live;
-use super::stream::Carrier;
-use super::{BadClient, Common, causes, in_words};
+use super::exchange::{Carrier, Live};
+use super::{BadClient, Common, Submission, causes, in_words};
 use crate::time::{Span, Tick};
 
 /// An origin as a plan names it, with everything made that its requests have in common.
@@ -32,7 +29,18 @@ pub(super) struct OriginPlan {
     address: Uri,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     submit_headers: HeaderMap,
-    poll_headers: HeaderMap,
+    /// The lines of the header of a poll.
+    poll_lines: Lines,
+}
+
+/// The lines of a header. The key is among them, so they are not shown.
+#[derive(Clone)]
+struct Lines(Vec<u8>);
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines(..)")
+    }
 }
 
 impl OriginPlan {
@@ -75,7 +83,13 @@ impl OriginPlan {
             prefix,
             tls,
             submit_headers: with(&common.submit_headers),
-            poll_headers: with(&common.poll_headers),
+            poll_lines: Lines({
+                let mut lines = Vec::new();
+                for (name, value) in &with(&common.poll_headers) {
+                    write_line(&mut lines, name.as_str(), value.as_bytes());
+                }
+                lines
+            }),
         })
     }
 
@@ -86,29 +100,58 @@ impl OriginPlan {
     }
 }
 
-/// The target of a request line.
+/// What may stand in a target as it is.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let marks = b"-._~!$&()*+,;=:@/?%";
+    let mut at = 0;
+    while at < marks.len() {
+        plain[marks[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] |= byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    plain
+};
+
+/// Writes the target of a request line; false for what is no URL.
 ///
 /// A path that a URL parser would change (RFC 3986, section 5.2.4: dot segments; characters that
 /// need an escape) is given to one.
-pub(super) fn target(rest: &str, url: &str) -> Option<PathAndQuery> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@/?%".contains(&byte);
-    if rest.starts_with('/') && rest.bytes().all(plain) && !rest.contains("/.") {
-        return PathAndQuery::try_from(rest).ok();
+fn write_target(to: &mut Vec<u8>, rest: &str, url: &str) -> bool {
+    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
+    if rest.starts_with('/') && rest.bytes().all(is_plain) && !rest.contains("/.") {
+        to.extend_from_slice(rest.as_bytes());
+        return true;
     }
-    let url = Url::parse(url).ok()?;
-    match url.query() {
-        Some(query) => PathAndQuery::try_from(format!("{}?{query}", url.path())).ok(),
-        None => PathAndQuery::try_from(url.path()).ok(),
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    to.extend_from_slice(url.path().as_bytes());
+    if let Some(query) = url.query() {
+        to.push(b'?');
+        to.extend_from_slice(query.as_bytes());
     }
+    true
+}
+
+fn write_line(to: &mut Vec<u8>, name: &str, value: &[u8]) {
+    to.extend_from_slice(name.as_bytes());
+    to.extend_from_slice(b": ");
+    to.extend_from_slice(value);
+    to.extend_from_slice(b"\r\n");
 }
 
 /// What is asked for.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ask<'a> {
     /// A poll.
     Poll,
-    /// A submit: the method, the headers beside those of the plan, the body.
-    Submit(Method, Vec<(HeaderName, HeaderValue)>, Bytes),
+    /// A submit, by this method.
+    Submit(&'a Method, &'a Submission),
 }
 
 /// Why no connection could be had.
@@ -245,22 +288,48 @@ impl Origin {
         self.plan.rest(url)
     }
 
-    pub(super) fn request(&self, target: PathAndQuery, ask: &Ask) -> Request<Full<Bytes>> {
-        let (method, headers, body) = match ask {
-            Ask::Poll => (Method::GET, self.plan.poll_headers.clone(), Full::default()),
-            Ask::Submit(method, more, body) => {
-                let mut headers = self.plan.submit_headers.clone();
-                for (name, value) in more {
-                    headers.insert(name, value.clone());
-                }
-                (method.clone(), headers, Full::new(body.clone()))
-            }
+    /// Writes a request for `url`, the end of which is `rest`; false for what is no URL.
+    pub(super) fn write(&self, to: &mut Vec<u8>, rest: &str, url: &str, ask: Ask<'_>) -> bool {
+        to.clear();
+        let method = match ask {
+            Ask::Poll => "GET",
+            Ask::Submit(method, _) => method.as_str(),
         };
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target);
-        *request.headers_mut() = headers;
-        request
+        to.extend_from_slice(method.as_bytes());
+        to.push(b' ');
+        if !write_target(to, rest, url) {
+            return false;
+        }
+        to.extend_from_slice(b" HTTP/1.1\r\n");
+        match ask {
+            Ask::Poll => {
+                to.extend_from_slice(&self.plan.poll_lines.0);
+                to.extend_from_slice(b"\r\n");
+            }
+            Ask::Submit(_, Submission { headers, body, .. }) => {
+                // What the submit names stands in the place of what the plan says, and the last of
+                // two alike counts.
+                let is_named = |name: &HeaderName, among: &[(HeaderName, _)]| {
+                    among
+                        .iter()
+                        .any(|(other, _): &(_, HeaderValue)| other == name)
+                };
+                for (name, value) in &self.plan.submit_headers {
+                    if !is_named(name, headers) {
+                        write_line(to, name.as_str(), value.as_bytes());
+                    }
+                }
+                for (nth, (name, value)) in headers.iter().enumerate() {
+                    if !is_named(name, &headers[nth + 1..]) {
+                        write_line(to, name.as_str(), value.as_bytes());
+                    }
+                }
+                // Writing into memory cannot fail.
+                let _ = write!(to, "content-length: {}\r\n\r\n", body.len());
+                to.extend_from_slice(body);
+            }
+        }
+        true
     }
 
     fn take(&self) -> Option<Box<Live>> {
@@ -268,6 +337,7 @@ impl Origin {
     }
 
     pub(super) fn put_back(&self, mut live: Box<Live>, now: Tick) {
+        live.shrink();
         live.idle_since = now;
         self.idle.borrow_mut().push_back(live);
         self.call_next();
@@ -309,13 +379,13 @@ impl Origin {
             .await?
             .into_inner();
         let carrier = match &self.plan.tls {
-            None => Carrier::Plain(tcp),
+            None => Carrier::Left(tcp),
             Some((config, name)) => {
                 let tls = TlsConnector::from(Arc::clone(config));
                 let opened: io::Result<_> = tls.connect(name.clone(), tcp).await;
-                Carrier::Tls(Box::new(opened?))
+                Carrier::Right(Box::new(opened?))
             }
         };
-        Ok(Live::new(carrier).await?)
+        Ok(Live::new(carrier))
     }
 }

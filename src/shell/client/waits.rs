@@ -7,7 +7,7 @@
 //! tick of the runtime's timer.
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
@@ -85,9 +85,12 @@ impl Waits {
     }
 
     /// What a future yields, or nothing if that is not before `until`.
-    pub(super) async fn within<F: Future>(&self, until: Tick, future: F) -> Option<F::Output> {
+    pub(super) async fn within<F: Future>(
+        &self,
+        until: Tick,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
         let place = self.place(until);
-        let mut future = pin!(future);
         std::future::poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if place.is_over(context) => Poll::Ready(None),
@@ -165,6 +168,7 @@ impl Waits {
 mod tests {
     use super::*;
     use std::future::{pending, ready};
+    use std::pin::pin;
     use std::rc::Rc;
     use tokio::task::{LocalSet, spawn_local};
 
@@ -181,14 +185,14 @@ mod tests {
                         watched.due().await;
                     }
                 });
-                let far = waits.within(clock.now() + Span::from_secs(3_600), ready(7));
-                assert_eq!(far.await, Some(7));
+                let far = clock.now() + Span::from_secs(3_600);
+                assert_eq!(waits.within(far, pin!(ready(7))).await, Some(7));
                 for millis in [30, 1, 0] {
                     let until = clock.now() + Span::from_millis(millis);
-                    assert_eq!(waits.within(until, pending::<()>()).await, None);
+                    assert_eq!(waits.within(until, pin!(pending::<()>())).await, None);
                     assert!(clock.now() >= until);
                 }
-                assert_eq!(waits.within(Tick::NEVER, ready(8)).await, Some(8));
+                assert_eq!(waits.within(Tick::NEVER, pin!(ready(8))).await, Some(8));
                 let table = waits.table.borrow();
                 assert_eq!(table.waits.len(), table.free.len());
             })

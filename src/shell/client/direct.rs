@@ -1,15 +1,14 @@
-//! The fast lane: HTTP/1.1 on hyper's connections, over TCP or TLS, without a proxy.
+//! The direct lane: HTTP/1.1 on our own connections, over TCP or TLS, without a proxy.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::http::uri::PathAndQuery;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::exchange::{Live, Progress};
-use super::origin::{Ask, Origin, OriginPlan, Turn, target};
+use super::origin::{Ask, Origin, OriginPlan, Turn};
 use super::waits::Waits;
 use super::{Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, tls};
 use crate::scenario::Plan;
@@ -21,9 +20,11 @@ use crate::work::Fault;
 /// what reqwest has.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 
+const NO_URL: &str = "a URL that cannot be asked";
+
 /// Everything that can be made, and can fail, before the lane is on its thread.
 #[derive(Clone, Debug)]
-pub(super) struct FastPlan {
+pub(super) struct DirectPlan {
     origins: Vec<OriginPlan>,
     common: Common,
     connect_timeout: Span,
@@ -31,7 +32,7 @@ pub(super) struct FastPlan {
     counts: Arc<ConnectionCounts>,
 }
 
-impl FastPlan {
+impl DirectPlan {
     pub(super) fn new(
         plan: &Plan,
         base_url: &str,
@@ -56,7 +57,7 @@ impl FastPlan {
 
 /// Sends requests on connections of its own.
 #[derive(Debug)]
-pub(super) struct Fast {
+pub(super) struct Direct {
     common: Common,
     connect_timeout: Span,
     counts: Arc<ConnectionCounts>,
@@ -86,9 +87,9 @@ impl Idle {
     }
 }
 
-impl Fast {
+impl Direct {
     /// Must be called inside a `LocalSet`.
-    pub(super) fn start(plan: FastPlan, clock: RunClock) -> Self {
+    pub(super) fn start(plan: DirectPlan, clock: RunClock) -> Self {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -115,10 +116,9 @@ impl Fast {
         sent: Tick,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
-        let Submission { url, headers, body } = submission;
-        let ask = Ask::Submit(self.common.method.clone(), headers, Bytes::from(body));
+        let ask = Ask::Submit(&self.common.method, &submission);
         let until = sent + self.common.submit_timeout;
-        self.send(&url, &ask, until, read).await
+        self.send(&submission.url, ask, until, read).await
     }
 
     pub(super) async fn poll<T>(
@@ -128,25 +128,23 @@ impl Fast {
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
         let until = sent + self.common.poll_timeout;
-        self.send(url, &Ask::Poll, until, read).await
+        self.send(url, Ask::Poll, until, read).await
     }
 
     async fn send<T>(
         &self,
         url: &str,
-        ask: &Ask,
+        ask: Ask<'_>,
         until: Tick,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
         let progress = Progress::default();
         let mut origins = self.idle.origins.iter();
-        let place = origins.find_map(|origin| Some((origin, origin.rest(url)?)));
-        let place = place.and_then(|(origin, rest)| Some((origin, target(rest, url)?)));
-        let Some((origin, target)) = place else {
-            let detail = "a URL that cannot be asked";
-            return Err(progress.no_answer(Fault::Body, detail.into()));
+        let Some((origin, rest)) = origins.find_map(|origin| Some((origin, origin.rest(url)?)))
+        else {
+            return Err(progress.no_answer(Fault::Body, NO_URL.into()));
         };
-        let answer = self.ask(origin, target, ask, &progress, read);
+        let answer = pin!(self.ask(origin, (rest, url), ask, &progress, read));
         let answer = self.idle.waits.within(until, answer).await;
         answer.unwrap_or_else(|| Err(progress.no_answer(Fault::Timeout, "timed out".into())))
     }
@@ -157,20 +155,22 @@ impl Fast {
     async fn ask<T>(
         &self,
         origin: &Origin,
-        target: PathAndQuery,
-        ask: &Ask,
+        (rest, url): (&str, &str),
+        ask: Ask<'_>,
         progress: &Progress,
         read: impl FnOnce(Answer<'_>) -> T,
     ) -> Result<T, NoAnswer> {
-        let (live, (status, headers)) = loop {
+        let (live, reply) = loop {
             let (mut live, is_new) = match origin.turn().await {
                 Turn::Idle(live) => (live, false),
                 Turn::Connect(_turn) => (self.connect(origin, progress).await?, true),
             };
-            let request = origin.request(target.clone(), ask);
-            let max_body = self.common.max_body;
-            match live.exchange(request, max_body, progress).await {
-                Ok(head) => break (live, head),
+            if !origin.write(&mut live.request, rest, url, ask) {
+                origin.put_back(live, self.clock.now());
+                return Err(progress.no_answer(Fault::Body, NO_URL.into()));
+            }
+            match live.exchange(self.common.max_body, progress).await {
+                Ok(reply) => break (live, reply),
                 Err(_) if !is_new && !progress.written.get() => {}
                 Err(no_answer) => return Err(no_answer),
             }
@@ -178,9 +178,9 @@ impl Fast {
         let at = self.clock.now();
         let told = read(Answer {
             at,
-            status,
-            headers: &headers,
-            body: &live.body,
+            status: reply.status,
+            headers: live.fields(&reply),
+            body: live.body(&reply),
         });
         if live.is_reusable() {
             origin.put_back(live, at);
