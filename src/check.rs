@@ -8,6 +8,7 @@ use crate::scenario::{Arrivals, Base, Plan, Rate, RateScope, Shape, Stage, slo};
 pub mod descriptors;
 pub mod expect;
 mod proof;
+pub mod shards;
 mod worries;
 
 /// One thing to know about a plan.
@@ -36,20 +37,22 @@ const BYTES_A_WORK: f64 = 128.0;
 /// Slots of one histogram: 1 us to 24 h with three digits.
 const HISTOGRAM_SLOTS: f64 = 28_672.0;
 
-/// Everything to know about a plan: facts first, then warnings.
-pub fn explain(plan: &Plan) -> Vec<Line> {
+/// Everything to know about a plan on a machine with so many cores: facts first, then warnings.
+pub fn explain(plan: &Plan, cores: u64) -> Vec<Line> {
     let mut lines = Lines::default();
     let works = (plan.target.base == Base::Simulator).then(|| expect::simulated(plan));
     load(plan, &mut lines);
     traffic(plan, works, &mut lines);
     budgets(plan, works, &mut lines);
-    time_and_memory(plan, works, &mut lines);
-    let need = descriptors::needed(plan);
+    let shards = shards::auto(plan, cores);
+    time_and_memory(plan, works, shards, &mut lines);
+    let need = descriptors::needed(plan, shards);
     let text = format!(
         "{} needed, {} if the service is silent for a whole timeout at the peak",
         need.at_least, need.if_silent
     );
     lines.fact("descriptors", text);
+    shards::explain(plan, cores, &mut lines);
     proof::samples(plan, &mut lines);
     proof::promises(plan, &mut lines);
     worries::simulator(plan, works, &mut lines);
@@ -264,7 +267,7 @@ fn held(
     }
 }
 
-fn time_and_memory(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines) {
+fn time_and_memory(plan: &Plan, works: Option<expect::Works>, shards: u64, lines: &mut Lines) {
     let load: f64 = plan.load.iter().map(|stage| stage.duration.seconds()).sum();
     let drain = plan.drain_limit;
     let longest = load + drain.seconds();
@@ -293,8 +296,9 @@ fn time_and_memory(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines)
     )]
     let bodies = plan.report.open_body_bytes as f64;
     let metrics = f64::from(u32::try_from(slo::METRICS.len()).unwrap_or(0));
-    // Twice: of the whole run, and of the current interval.
-    let histograms = metrics * 2.0 * HISTOGRAM_SLOTS * 8.0;
+    let shards = f64::from(u32::try_from(shards).unwrap_or(u32::MAX));
+    // Of the whole run, and of the current interval of each shard.
+    let histograms = metrics * (1.0 + shards) * HISTOGRAM_SLOTS * 8.0;
     let total = backlog * BYTES_A_WORK + bodies + histograms;
     lines.fact(
         "memory",
@@ -342,7 +346,7 @@ mod tests {
 
     fn lines(text: &str) -> Vec<Line> {
         let plan = resolve::read(text, &[], &|_| Err(String::new())).unwrap();
-        explain(&plan)
+        explain(&plan, 4)
     }
 
     fn base(url: &str) -> String {

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::check::shards::MOST;
+use crate::run::Shards;
+
 /// Load and soak testing for job APIs that answer 202 Accepted and finish later.
 ///
 /// Plimsoll submits works at an open-loop rate, follows each to its end, and reports how fast the
@@ -33,6 +36,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         plimsoll run scenarios/quickstart.toml\n  \
         plimsoll run scenarios/quickstart.toml --set load.0.rate=40/s --seed 7\n  \
+        plimsoll run scenarios/quickstart.toml --shards 2 --out reports/two\n  \
         PLIMSOLL_API_KEY=team.... plimsoll run scenarios/auxot.toml --out reports/today\n\n\
         Ctrl-C once: stop sending, drain, report. Twice: report now. Three times: quit.")]
     Run(Run),
@@ -118,9 +122,25 @@ pub struct Run {
     /// Where the built-in simulator writes what really happened
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
+    /// Threads that offer the load: auto takes one for each 10,000 requests a second that are
+    /// expected at the peak. Their limits sum to the scenario's
+    #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = shards)]
+    pub shards: Shards,
     /// How much is shown.
     #[command(flatten)]
     pub shown: Shown,
+}
+
+/// Reads `auto`, or a number that is no slip of the finger.
+fn shards(text: &str) -> Result<Shards, String> {
+    if text == "auto" {
+        return Ok(Shards::Auto);
+    }
+    let number = text.parse().ok();
+    number
+        .filter(|shards| (1..=MOST).contains(shards))
+        .map(Shards::Exactly)
+        .ok_or_else(|| format!("expected auto, or a number from 1 to {MOST}"))
 }
 
 /// Flags of `plimsoll sim`.

@@ -15,6 +15,7 @@ use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
 use crate::scenario::schema::schema_text;
+use crate::shell::limits::cores;
 use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WORKS};
 use crate::shell::screen::{self, Show};
 use crate::shell::secret;
@@ -174,6 +175,7 @@ fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
         truth: flags.truth.clone(),
         show,
         output: output(flags.shown),
+        shards: flags.shards,
     };
     run::run(&scenario, &options, out)
 }
@@ -211,7 +213,7 @@ fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
     let columns = screen::columns(io::stdout());
     writeln!(out, "{} is valid", flags.scenario.display())?;
     let mut warnings = Vec::new();
-    for line in check::explain(&scenario.plan) {
+    for line in check::explain(&scenario.plan, cores()) {
         match line.weight {
             Weight::Fact => {
                 let text = hanging(&line.text, FACT_INDENT, columns);

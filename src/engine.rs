@@ -4,6 +4,9 @@
 //! where it was seen; then [`Engine::next_effect`] with the time, until there is none; then it
 //! waits until something happens or [`Engine::next_wakeup`]. The `now` of an effect is its send
 //! stamp: the budgets are asked with it, so no budget is exceeded on our own stamps.
+//!
+//! An engine has a [`Share`] of the plan. What the engines of one run tell each other is taken with
+//! [`Engine::take_news`] and handed to the other as an [`Input`]: each pair in order.
 
 mod chunks;
 mod due_polls;
@@ -12,9 +15,11 @@ pub mod gate;
 mod intake;
 pub mod known_ids;
 pub mod lifecycle;
+pub mod peers;
 pub mod poll_policy;
 pub mod rate_budget;
 pub mod said;
+pub mod share;
 pub mod timers;
 pub mod works;
 
@@ -28,15 +33,17 @@ use crate::record::ledger::{Count, Gauges, balance};
 use crate::record::row::{Settled, WorkRow};
 use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
-use crate::scenario::{Bucket, Plan};
+use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
 use due_polls::DuePolls;
 use gate::Gate;
 use known_ids::KnownIds;
 use lifecycle::Stage;
+use peers::{News, Peers};
 use rate_budget::RateBudget;
 use said::{LastBodies, Words};
+use share::Share;
 use timers::TimerQueue;
 use works::WorkTable;
 
@@ -92,12 +99,14 @@ pub enum Input {
         /// How many.
         opened: u64,
     },
-    /// The load ends here; works are followed to their end.
+    /// Another shard of the run tells something.
+    News(News),
+    /// The load ends at this instant, which may lie ahead; works are followed to their end.
     StopLoad {
         /// When.
         at: Tick,
     },
-    /// The run ends here.
+    /// The run ends at this instant, which may lie ahead.
     StopRun {
         /// When.
         at: Tick,
@@ -138,6 +147,9 @@ impl Stopwatch {
 #[derive(Debug)]
 pub struct Engine {
     plan: Arc<Plan>,
+    segment: Segment,
+    share: Share,
+    peers: Peers,
     /// The time that was told last.
     now: Tick,
     arrivals: ArrivalSchedule,
@@ -168,7 +180,8 @@ pub struct Engine {
     settled: Vec<Settled>,
     load_end: Tick,
     drain_end: Tick,
-    run_stopped: bool,
+    /// Where the run was stopped.
+    run_end: Tick,
     answered: bool,
     refusal: Option<Refusal>,
     /// What the headers last said of a rate limit: the kind of headers, and the policy.
@@ -176,26 +189,34 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine for a share of the plan's schedule, at the origin of the run.
+    /// An engine for a segment of the plan's schedule and its share of the limits, at the origin of
+    /// the run.
+    ///
+    /// # Panics
+    /// If the limits cannot be shared by so many: see [`share::most`].
     pub fn new(plan: Arc<Plan>, segment: Segment) -> Self {
+        let share = Share::of(&plan, segment);
+        let shards = u32::try_from(segment.of).expect("shards are few");
+        let learn = plan.limits.is_some_and(|limits| limits.learn);
         let arrivals = ArrivalSchedule::new(&plan.load, plan.seed, segment);
         let load_end = arrivals.end();
-        let ceiling = plan.target.max_rate.map(|rate| Bucket { rate, burst: 1 });
-        let limits = plan.limits.and_then(|limits| limits.bucket);
         Self {
+            segment,
+            share,
+            peers: Peers::new(segment),
             now: Tick::ZERO,
             due_arrivals: arrivals.clone(),
             released: Tick::ZERO,
             works: WorkTable::default(),
             known: KnownIds::default(),
             words: Words::default(),
-            bodies: LastBodies::new(plan.report.open_body_bytes),
+            bodies: LastBodies::new(share.open_body_bytes),
             stuck: BTreeMap::new(),
             timers: TimerQueue::default(),
             due: DuePolls::default(),
             retries: VecDeque::new(),
-            budget: RateBudget::new(ceiling, limits, plan.poll.budget),
-            gate: Gate::new(plan.limits.is_some_and(|limits| limits.learn)),
+            budget: RateBudget::new(share.max_rate, share.limits, share.polls),
+            gate: Gate::new(learn, shards),
             budget_wait: Stopwatch::default(),
             submit_refused_until: Tick::ZERO,
             poll_refused_until: Tick::ZERO,
@@ -209,7 +230,7 @@ impl Engine {
             settled: Vec::new(),
             load_end,
             drain_end: load_end + plan.drain_limit,
-            run_stopped: false,
+            run_end: Tick::NEVER,
             answered: false,
             refusal: None,
             announced: (None, None),
@@ -237,10 +258,11 @@ impl Engine {
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }
+            Input::News(news) => self.hear_news(news),
             Input::StopLoad { at } => self.stop_load(at),
             Input::StopRun { at } => {
                 self.stop_load(at);
-                self.run_stopped = true;
+                self.run_end = self.run_end.min(at);
             }
         }
     }
@@ -251,7 +273,8 @@ impl Engine {
         self.close_intervals(now);
         self.known.expire(now);
         self.fire_timers(now);
-        if self.run_stopped || now >= self.drain_end {
+        self.peers.pass(now);
+        if self.is_over(now) {
             return None;
         }
         self.next_submit(now).or_else(|| self.next_poll(now))
@@ -260,8 +283,8 @@ impl Engine {
     /// When to come back if nothing happens before. After [`Engine::next_effect`] has answered that
     /// there is nothing to do, this is later than its `now`.
     pub fn next_wakeup(&self) -> Tick {
-        let mut next = self.interval_end;
-        for end in [self.load_end, self.drain_end] {
+        let mut next = self.interval_end.min(self.peers.wakeup());
+        for end in [self.load_end, self.drain_end, self.run_end] {
             if end > self.now {
                 next = next.min(end);
             }
@@ -269,7 +292,7 @@ impl Engine {
         if let Some(at) = self.timers.next() {
             next = next.min(at);
         }
-        if self.run_stopped || self.now >= self.drain_end {
+        if self.is_over(self.now) {
             return next;
         }
         if let Some(at) = self.submit_wakeup() {
@@ -285,14 +308,14 @@ impl Engine {
     /// Whether the run is over: everything settled, or the time for it gone and nothing on the
     /// wire.
     pub fn is_finished(&self, now: Tick) -> bool {
-        if self.run_stopped {
+        if now >= self.run_end {
             return true;
         }
         if now < self.load_end {
             return false;
         }
         let on_the_wire = self.submits_in_flight + self.polls_in_flight;
-        let idle = self.works.is_empty() && (self.is_stopped() || self.queued() == 0);
+        let idle = self.works.is_empty() && (self.is_cut() || self.queued() == 0);
         on_the_wire == 0 && (idle || now >= self.drain_end)
     }
 
@@ -328,6 +351,12 @@ impl Engine {
         std::mem::take(&mut self.intervals)
     }
 
+    /// What other shards are to be told, and which: for each of them in this order. With `all`
+    /// nothing waits for more to be told with it, as a shard that has finished must.
+    pub fn take_news(&mut self, all: bool) -> Vec<(u64, News)> {
+        self.peers.take(all)
+    }
+
     /// Checks that the books balance at `now`; the error is one line.
     pub fn check_books(&mut self, now: Tick) -> Result<(), String> {
         let gauges = self.gauges(now);
@@ -344,7 +373,7 @@ impl Engine {
     /// [`Engine::take_intervals`]; the answer is the number of stuck works by their last status.
     pub fn close(&mut self, now: Tick) -> BTreeMap<Box<str>, u64> {
         self.stop_load(now);
-        self.run_stopped = true;
+        self.run_end = self.run_end.min(now);
         self.close_intervals(now);
         // The files tell time in microseconds: what happened at the very end of the interval before
         // gets one of its own.
@@ -382,16 +411,31 @@ impl Engine {
             .collect()
     }
 
-    /// Whether the load was stopped before its own end: then nothing new is sent.
-    fn is_stopped(&self) -> bool {
+    /// Whether nothing leaves any more: the run is over, or its first answer made it pointless.
+    fn is_over(&self, now: Tick) -> bool {
+        now >= self.run_end.min(self.drain_end) || self.refusal.is_some()
+    }
+
+    /// Whether the load was stopped before its own end, now or at an instant that lies ahead.
+    fn is_cut(&self) -> bool {
         self.load_end < self.arrivals.end()
     }
 
+    /// Whether it was, and the instant has come: then nothing new is sent.
+    fn is_stopped(&self, now: Tick) -> bool {
+        self.is_cut() && now >= self.load_end
+    }
+
     fn stop_load(&mut self, at: Tick) {
+        // An order may come late; what is closed by then stays closed.
+        let at = at.max(self.recorder.start());
         if at < self.load_end {
             self.load_end = at;
             self.drain_end = at + self.plan.drain_limit;
-            self.interval_end = self.interval_end.min(at);
+            // Where an interval has just ended nothing is left to cut short.
+            if at > self.recorder.start() {
+                self.interval_end = self.interval_end.min(at);
+            }
         }
     }
 

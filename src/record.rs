@@ -5,6 +5,7 @@
 
 pub mod interval;
 pub mod ledger;
+pub mod merge;
 pub mod row;
 pub mod snapshot;
 

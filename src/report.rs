@@ -52,6 +52,8 @@ pub struct Facts {
     pub insecure: bool,
     /// Which client carried the requests; none of a run whose summary does not say.
     pub client: Option<Lane>,
+    /// How many shards offered the load.
+    pub shards: u64,
     /// What the generator's threads spent on a processor, in whole microseconds; none of a run that
     /// was killed.
     pub cpu: Option<Span>,
@@ -83,6 +85,7 @@ impl Facts {
             },
             insecure: plan.http.insecure,
             client: Some(plan.http.lane),
+            shards: 1,
             cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),

@@ -1,27 +1,28 @@
-//! `plimsoll run`: Plan → shard → Snapshot → Report; the only file in which every layer meets.
+//! `plimsoll run`: Plan → shards → Snapshot → Report; the only file in which every layer meets.
 
 mod collect;
+mod ending;
 mod prepare;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::unbounded_channel;
-
 use crate::arrival::Segment;
 use crate::report::{Code, EndedBy, Facts, Reason, Report, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
-use crate::shell::driver::{Finished, Health};
+use crate::shell::driver::{Health, Reports};
+use crate::shell::orders::Orders;
 use crate::shell::requests::Shapes;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::{self, Screen, Show};
-use crate::shell::shard::Shard;
+use crate::shell::shard::{Common, Shard, reports};
 use crate::shell::{RunClock, signals};
 use crate::time::Span;
 use crate::work::Policy;
 use collect::{Collected, Collector};
+use ending::Ending;
 
 pub(crate) use prepare::no_key;
 pub use prepare::{Scenario, key_warning, read_scenario};
@@ -87,12 +88,24 @@ pub struct Options {
     pub show: Show,
     /// What is shown at the end.
     pub output: Output,
+    /// Threads that offer the load.
+    pub shards: Shards,
+}
+
+/// How many threads offer the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// As many as the expected rate asks for.
+    Auto,
+    /// So many.
+    Exactly(u64),
 }
 
 /// Runs a scenario to its end, and writes the result to `out`. The answer is the exit code.
 pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Result<u8, Mistake> {
     let plan = &scenario.plan;
-    prepare::descriptors(plan)?;
+    let shards = prepare::shards(plan, options.shards)?;
+    prepare::descriptors(plan, shards)?;
     let key = prepare::key(plan)?;
     let screen = Screen::new(options.show);
     let path = options
@@ -102,38 +115,55 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     prepare::reach_target(plan, options.truth.as_deref())?;
     let load = crate::arrival::length(&plan.load);
     let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
-    for line in prepare::opening(plan, &path, screen::columns(io::stderr())) {
+    for line in prepare::opening(plan, &path, shards, screen::columns(io::stderr())) {
         screen.say(&line);
     }
 
-    let (controls, orders) = unbounded_channel();
-    let notices = screen.clone();
-    signals::listen(controls.clone(), move |notice| notices.say(notice))?;
     let clock = RunClock::starting_in(LEAD);
+    let (orders, inbounds) = Orders::new(clock, shards);
+    let notices = screen.clone();
+    signals::listen(orders.clone(), move |notice| notices.say(notice))?;
     let target = prepare::Target::start(plan, key, clock)?;
     directory.begin(clock.origin_wall_micros())?;
     let shapes = Shapes {
         plan: Arc::clone(plan),
         wire: prepare::wire(plan, target.url())?,
     };
-    let mut shard = Shard::start(
+    let (reports, mut messages) = reports();
+    let mut collector = Collector::new(plan, directory, screen, orders.clone(), inbounds.len());
+    let common = Common {
         shapes,
-        target.url(),
-        target.key(),
-        Segment::WHOLE,
+        base_url: target.url(),
+        key: target.key(),
         clock,
         orders,
-    )?;
-    let mut collector = Collector::new(plan, directory, screen, controls);
-    collector.listen(&mut shard.messages);
-    let finished = shard.join();
-    let mut collected = collector.finish(finished.as_ref().ok());
+    };
+    let mut threads = Vec::new();
+    for (shard, inbound) in inbounds.into_iter().enumerate() {
+        let (index, of) = (shard as u64, shards);
+        let to = reports.clone();
+        let reports = Reports { shard, to };
+        threads.push(Shard::start(
+            &common,
+            Segment { index, of },
+            inbound,
+            reports,
+        )?);
+    }
+    drop(reports);
+    collector.listen(&mut messages);
+    let (ending, left) = Ending::of(threads.into_iter().map(Shard::join).collect());
+    let mut collected = collector.finish(left);
     target.stop(options.truth.as_deref())?;
 
-    let report = judge(plan, clock, finished, &collected, &path);
+    let mut facts = Facts::of(plan);
+    facts.started_at = clock.origin_wall_micros();
+    facts.run_dir = path.display().to_string();
+    facts.shards = shards;
+    let report = judge(plan, facts, &ending, &collected);
     let json = summary::write(&report);
     let written = collected.directory.finish(&json);
-    let mistake = mistake(plan, &report, &collected);
+    let mistake = mistake(plan, &report, &collected, &ending);
     // Of a run that its first answer ended a person needs to know only why.
     if report.facts.ended_by != EndedBy::Abort || options.output == Output::Json {
         show(out, options.output, &report, &json)?;
@@ -146,52 +176,37 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
 }
 
 /// Everything that a run showed, judged.
-fn judge(
-    plan: &Plan,
-    clock: RunClock,
-    finished: Result<Finished, String>,
-    collected: &Collected,
-    path: &std::path::Path,
-) -> Report {
+fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) -> Report {
     let mut snapshot = collected.snapshot.clone();
-    let mut facts = Facts::of(plan);
-    facts.started_at = clock.origin_wall_micros();
-    facts.run_dir = path.display().to_string();
+    snapshot.stuck.clone_from(&ending.stuck);
     facts.load = Span(facts.load_planned.0.min(snapshot.end.0));
     facts.duration = Span(snapshot.end.0);
     facts.notes.extend(collected.notes());
-    let mut reasons = reasons(plan, collected);
-    match finished {
-        Ok(finished) => {
-            snapshot.stuck = finished.stuck;
-            facts.load = Span(finished.load_end.0);
-            facts.duration = Span(finished.end.0);
-            facts.cpu = Some(Span(finished.health.cpu.micros() * 1_000));
-            let (family, policy) = finished.announced;
-            facts.rate_limit_family = family.map(|family| family.word().to_owned());
-            facts
-                .notes
-                .extend(policy.map(|policy| announcement(plan, policy)));
-            facts.ended_by = if finished.refusal.is_some() {
-                EndedBy::Abort
-            } else if collected.unwritable.is_some() {
-                EndedBy::Error
-            } else if finished.interrupted {
-                EndedBy::Interrupt
-            } else {
-                EndedBy::Plan
-            };
-        }
-        Err(why) => {
-            facts.ended_by = EndedBy::Error;
-            reasons.push(reason(
-                Code::ShardDied,
-                None,
-                None,
-                format!("a shard died: {why}"),
-            ));
-        }
+    if let Some(at) = ending.at {
+        facts.load = Span(ending.load_end.0);
+        facts.duration = Span(at.0);
+        facts.cpu = Some(Span(collected.health.cpu.micros() * 1_000));
     }
+    let (family, policy) = ending.announced;
+    facts.rate_limit_family = family.map(|family| family.word().to_owned());
+    let announced = policy.map(|policy| announcement(plan, policy));
+    facts.notes.extend(announced);
+    facts.ended_by = if !ending.died.is_empty() {
+        EndedBy::Error
+    } else if ending.refusal.is_some() {
+        EndedBy::Abort
+    } else if collected.unwritable.is_some() {
+        EndedBy::Error
+    } else if ending.interrupted {
+        EndedBy::Interrupt
+    } else {
+        EndedBy::Plan
+    };
+    let mut reasons = reasons(plan, collected);
+    reasons.extend(ending.died.iter().map(|why| {
+        let text = format!("a shard died: {why}");
+        reason(Code::ShardDied, None, None, text)
+    }));
     Report::new(plan, facts, snapshot, reasons)
 }
 
@@ -262,13 +277,13 @@ fn reasons(plan: &Plan, collected: &Collected) -> Vec<Reason> {
 }
 
 /// A sentence for what the operator must put right, where that is why the run ended.
-fn mistake(plan: &Plan, report: &Report, collected: &Collected) -> Option<String> {
+fn mistake(plan: &Plan, report: &Report, collected: &Collected, ending: &Ending) -> Option<String> {
     if let Some(error) = &collected.unwritable {
         let Mistake(text) = error.clone().into();
         return Some(format!("the run was stopped: {text}"));
     }
     if report.facts.ended_by == EndedBy::Abort {
-        return Some(prepare::refused(plan, collected.refusal.as_ref()?));
+        return Some(prepare::refused(plan, ending.refusal.as_ref()?));
     }
     None
 }

@@ -6,6 +6,7 @@ pub mod client;
 mod couriers;
 pub mod driver;
 pub mod limits;
+pub mod orders;
 pub mod requests;
 pub mod run_directory;
 pub mod screen;

@@ -7,6 +7,9 @@ use crate::scenario::{Base, Plan};
 /// Descriptors beside those of requests: files, the runtime, the standard streams.
 const OVERHEAD: f64 = 64.0;
 
+/// Descriptors of the runtime of one shard more.
+const A_SHARD: f64 = 8.0;
+
 /// What a plan needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needed {
@@ -16,8 +19,10 @@ pub struct Needed {
     pub if_silent: u64,
 }
 
-/// What a plan needs.
-pub fn needed(plan: &Plan) -> Needed {
+/// What a plan needs that so many shards run.
+pub fn needed(plan: &Plan, shards: u64) -> Needed {
+    let shards = f64::from(u32::try_from(shards).unwrap_or(u32::MAX));
+    let overhead = OVERHEAD + A_SHARD * (shards - 1.0).max(0.0);
     let is_simulator = plan.target.base == Base::Simulator;
     let cap_of = |cap: u32| match cap {
         0 => f64::INFINITY,
@@ -57,8 +62,8 @@ pub fn needed(plan: &Plan) -> Needed {
     let one_second = within(1.0, f64::INFINITY).max(cap_of_submits);
     let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
     Needed {
-        at_least: whole(OVERHEAD + ends * one_second),
-        if_silent: whole(OVERHEAD + ends * within(silent, silent)),
+        at_least: whole(overhead + ends * one_second),
+        if_silent: whole(overhead + ends * within(silent, silent)),
     }
 }
 
@@ -84,7 +89,8 @@ mod tests {
                  arrivals = 'constant'\nrate = '1000/s'\nduration = '10s'\n{more}"
             );
             let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
-            assert_eq!(needed(&plan).at_least, 64 + expected, "{more}");
+            assert_eq!(needed(&plan, 1).at_least, 64 + expected, "{more}");
+            assert_eq!(needed(&plan, 3).at_least, 80 + expected, "{more}");
         };
         // A submit and a poll of each work that arrives in a second.
         check("", 2_000);

@@ -188,7 +188,7 @@ impl Engine {
             PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
             PollReply::Throttled { hint, .. } => {
                 self.hear(at, &hint);
-                self.throttled(slot, (sent, at), &hint);
+                self.poll_throttled(slot, (sent, at), &hint);
                 self.ask_again(slot, at, Event::Silent, None);
             }
             PollReply::Error { .. } | PollReply::Fault(_) => {
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     /// A poll was answered 429: counted, and the gate closes.
-    fn throttled(&mut self, slot: Slot, (sent, at): Trip, hint: &RateHint) {
+    fn poll_throttled(&mut self, slot: Slot, (sent, at): Trip, hint: &RateHint) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
@@ -208,9 +208,7 @@ impl Engine {
         }
         self.recorder.count(Count::RateLimited);
         self.recorder.count(Count::RateLimitedPolls);
-        if self.gate.throttled(sent, at, hint) {
-            self.recorder.count(Count::GateClosures);
-        }
+        self.throttled(sent, at, hint);
     }
 
     /// Notes what an open answer says.
@@ -330,7 +328,7 @@ impl Engine {
             last.row.finished = finished;
         }
         self.backlog -= 1;
-        self.forget_later(slot, at);
+        self.forget_later(slot.index, at);
         if is_foreign || !self.recheck_later(slot, at, ending) {
             self.works.remove(slot);
         }
@@ -346,15 +344,8 @@ impl Engine {
         self.recorder.count(count);
         self.backlog -= 1;
         self.leave(slot, outcome, None, body);
-        self.forget_later(slot, at);
+        self.forget_later(slot.index, at);
         self.works.remove(slot);
-    }
-
-    fn forget_later(&mut self, slot: Slot, at: Tick) {
-        if !self.works.id(slot.index).is_empty() {
-            let until = at + self.plan.poll.remember;
-            self.known.forget_at(until, &self.works, slot.index);
-        }
     }
 
     /// A seeded share of the settled works is asked once more: is a terminal state taken back? True

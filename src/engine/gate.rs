@@ -14,11 +14,12 @@ use crate::work::RateHint;
 const UNSAID: Span = Span::from_secs(1);
 /// The share of the measured rate with which requests leave after a closure.
 const REDUCED: f64 = 0.7;
-/// How steep the cubic of the recovery is, in requests per second to the fourth.
+/// How steep the cubic of the recovery is for all shards together, in requests per second to the
+/// fourth.
 const STEEPNESS: f64 = 0.4;
 /// A turn that nobody took for so long was not waited for.
 const UNUSED: Span = Span::from_millis(100);
-/// The slowest pace, in requests per second.
+/// The slowest pace of all shards together, in requests per second.
 const SLOWEST: f64 = 0.5;
 
 /// Counts sends in the last ten tenths of a second that are over.
@@ -58,28 +59,29 @@ impl SendRate {
     }
 }
 
-/// The pace after a closure: `STEEPNESS x (t - plateau)^3 + measured`, where the plateau is the
+/// The pace after a closure: `steepness x (t - plateau)^3 + measured`, where the plateau is the
 /// instant at which what was measured is reached again.
 #[derive(Clone, Copy, Debug)]
 struct Recovery {
     from: Tick,
     measured: f64,
+    steepness: f64,
 }
 
 impl Recovery {
     /// From the start to the plateau, in seconds.
     fn plateau(self) -> f64 {
-        libm::cbrt(self.measured * (1.0 - REDUCED) / STEEPNESS)
+        libm::cbrt(self.measured * (1.0 - REDUCED) / self.steepness)
     }
 
     fn rate(self, now: Tick) -> f64 {
         let after = now.since(self.from).seconds() - self.plateau();
-        STEEPNESS * after * after * after + self.measured
+        self.steepness * after * after * after + self.measured
     }
 
     /// When the rate is twice the one that was measured when the gate closed.
     fn end(self) -> Tick {
-        let after = libm::cbrt(self.measured / STEEPNESS);
+        let after = libm::cbrt(self.measured / self.steepness);
         self.from + Span::from_secs_f64(self.plateau() + after)
     }
 }
@@ -101,10 +103,12 @@ pub enum Hold {
     Pace(Tick),
 }
 
-/// The gate and the pace of one key.
+/// The gate and the pace of one key, as one of several shards has them: the paces of all shards sum
+/// to what the pace of one would be.
 #[derive(Debug, Default)]
 pub struct Gate {
     learn: bool,
+    shards: u32,
     closed_from: Tick,
     open_at: Tick,
     closed_before: Span,
@@ -117,10 +121,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open gate; `learn` obeys what headers announce.
-    pub fn new(learn: bool) -> Self {
+    /// An open gate, of one of so many shards; `learn` obeys what headers announce.
+    pub fn new(learn: bool, shards: u32) -> Self {
         Self {
             learn,
+            shards,
             ..Self::default()
         }
     }
@@ -175,8 +180,8 @@ impl Gate {
     /// A 429 (or 503 with `Retry-After`) was read at `at`, for a request sent at `sent`. True if it
     /// is an event of its own: not one more answer of the round trip that closed the gate before,
     /// and not the answer to a request that did not ask the gate while it was closed.
-    pub fn throttled(&mut self, sent: Tick, at: Tick, hint: &RateHint) -> bool {
-        let until = at + hint.retry_after.unwrap_or(UNSAID);
+    pub fn throttled(&mut self, sent: Tick, at: Tick, retry_after: Option<Span>) -> bool {
+        let until = at + retry_after.unwrap_or(UNSAID);
         let is_event = sent >= self.open_at && self.last_event.is_none_or(|last| sent > last);
         let measured = self.measured(at);
         if at >= self.open_at {
@@ -191,6 +196,7 @@ impl Gate {
             self.recovery = Some(Recovery {
                 from: self.open_at,
                 measured,
+                steepness: STEEPNESS / f64::from(self.shards),
             });
         } else if let Some(recovery) = &mut self.recovery {
             recovery.from = self.open_at;
@@ -208,16 +214,24 @@ impl Gate {
             .recovery
             .filter(|recovery| now < recovery.from + SendRate::WINDOW)
             .map(|recovery| recovery.rate(now).min(recovery.measured));
-        sends.max(paced.unwrap_or(0.0)).max(SLOWEST / REDUCED)
+        let slowest = SLOWEST / REDUCED / f64::from(self.shards);
+        sends.max(paced.unwrap_or(0.0)).max(slowest)
     }
 
-    /// Headers announced what remains; `on_the_wire` requests may still be counted against it.
+    /// When it opens, or opened last.
+    pub const fn open_at(&self) -> Tick {
+        self.open_at
+    }
+
+    /// Headers announced what remains to all shards; `on_the_wire` requests of this one may still
+    /// be counted against its part.
     pub fn announced(&mut self, at: Tick, hint: &RateHint, on_the_wire: u64) {
         if !self.learn {
             return;
         }
         if let Some(remaining) = hint.remaining {
-            let left = remaining.requests.saturating_sub(on_the_wire);
+            let left = remaining.requests / u64::from(self.shards);
+            let left = left.saturating_sub(on_the_wire);
             let gap = Span(remaining.reset.0 / left.max(1));
             self.announced = Some(Announced {
                 until: at + remaining.reset,
@@ -226,7 +240,8 @@ impl Gate {
             });
         }
         if let Some(policy) = hint.policy {
-            self.policy_gap = Some(Span(policy.window.0.div_ceil(policy.quota.max(1))));
+            let window = policy.window.0.saturating_mul(u64::from(self.shards));
+            self.policy_gap = Some(Span(window.div_ceil(policy.quota.max(1))));
         }
     }
 
@@ -246,22 +261,19 @@ mod tests {
         Tick(millis * 1_000_000)
     }
 
-    fn retry_after(seconds: u64) -> RateHint {
-        RateHint {
-            retry_after: Some(Span::from_secs(seconds)),
-            ..RateHint::default()
-        }
+    fn seconds(seconds: u64) -> Span {
+        Span::from_secs(seconds)
     }
 
     #[test]
     fn many_answers_of_one_round_trip_are_one_event() {
-        let mut gate = Gate::new(false);
+        let mut gate = Gate::new(false, 1);
         for millis in 0..100 {
             gate.sent(at(millis));
         }
-        assert!(gate.throttled(at(50), at(110), &retry_after(2)));
+        assert!(gate.throttled(at(50), at(110), Some(seconds(2))));
         for late in 51..100 {
-            assert!(!gate.throttled(at(late), at(111 + late), &retry_after(2)));
+            assert!(!gate.throttled(at(late), at(111 + late), Some(seconds(2))));
         }
         assert_eq!(gate.ask(at(1_000)), Err(Hold::Gate(at(2_210))));
         assert_eq!(gate.ask(at(2_210)), Ok(()));
@@ -270,14 +282,14 @@ mod tests {
 
     #[test]
     fn requests_that_do_not_ask_close_nothing_a_second_time() {
-        let mut gate = Gate::new(false);
+        let mut gate = Gate::new(false, 1);
         for step in 0..100 {
             gate.sent(at(step * 10));
         }
-        assert!(gate.throttled(at(1_000), at(1_010), &retry_after(10)));
+        assert!(gate.throttled(at(1_000), at(1_010), Some(seconds(10))));
         let measured = gate.recovery.map(|recovery| recovery.measured);
         for step in 2..9 {
-            assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), &retry_after(5)));
+            assert!(!gate.throttled(at(step * 1_000), at(step * 1_000 + 10), Some(seconds(5))));
         }
         assert_eq!(gate.ask(at(13_000)), Err(Hold::Gate(at(13_010))));
         // What was measured before the closure still counts.
@@ -286,12 +298,12 @@ mod tests {
 
     #[test]
     fn requests_come_back_at_a_reduced_rate_that_recovers() {
-        let mut gate = Gate::new(false);
+        let mut gate = Gate::new(false, 1);
         for step in 0..1_000 {
             gate.sent(at(step * 10));
         }
         // 100/s were measured.
-        assert!(gate.throttled(at(9_990), at(10_000), &retry_after(1)));
+        assert!(gate.throttled(at(9_990), at(10_000), Some(seconds(1))));
         let mut sent = Vec::new();
         let mut now = at(11_000);
         while now < at(60_000) {
@@ -330,9 +342,9 @@ mod tests {
 
     #[test]
     fn a_429_in_a_quiet_second_does_not_slow_the_next_minute() {
-        let mut gate = Gate::new(false);
+        let mut gate = Gate::new(false, 1);
         gate.sent(at(100));
-        assert!(gate.throttled(at(100), at(110), &retry_after(1)));
+        assert!(gate.throttled(at(100), at(110), Some(seconds(1))));
         // From 0.5/s at 1.11 s to twice 0.7/s: 0.8 + 1.2 s.
         assert!(matches!(gate.ask(at(1_110)), Ok(())));
         gate.sent(at(1_110));
@@ -343,13 +355,13 @@ mod tests {
 
     #[test]
     fn a_second_behind_a_closed_gate_measures_nothing() {
-        let mut gate = Gate::new(false);
+        let mut gate = Gate::new(false, 1);
         for step in 0..100 {
             gate.sent(at(step * 10));
         }
-        assert!(gate.throttled(at(1_000), at(1_000), &retry_after(5)));
+        assert!(gate.throttled(at(1_000), at(1_000), Some(seconds(5))));
         // The first request after the closure is refused again: 0.7 of 0.7 of 100/s, not of 0/s.
-        assert!(gate.throttled(at(6_000), at(6_001), &retry_after(5)));
+        assert!(gate.throttled(at(6_000), at(6_001), Some(seconds(5))));
         let rate = gate.recovery.map(|recovery| recovery.rate(at(11_001)));
         assert!(
             rate.is_some_and(|rate| (49.0..49.1).contains(&rate)),
@@ -370,9 +382,9 @@ mod tests {
             }),
             ..RateHint::default()
         };
-        let mut deaf = Gate::new(false);
+        let mut deaf = Gate::new(false, 1);
         deaf.announced(at(0), &hint, 0);
-        let mut gate = Gate::new(true);
+        let mut gate = Gate::new(true, 1);
         gate.announced(at(0), &hint, 2);
         let mut sent = 0;
         for millis in 0..5_000 {
@@ -395,11 +407,45 @@ mod tests {
     }
 
     #[test]
+    fn the_gates_of_all_shards_share_what_is_announced() {
+        let hint = RateHint {
+            remaining: Some(Remaining {
+                requests: 10,
+                reset: Span::from_secs(5),
+            }),
+            policy: Some(Policy {
+                quota: 100,
+                window: Span::from_secs(50),
+            }),
+            ..RateHint::default()
+        };
+        let (mut remaining, mut later) = (0, 0);
+        for _ in 0..3 {
+            let mut gate = Gate::new(true, 3);
+            gate.announced(at(0), &hint, 0);
+            let mut sent = |from, until| {
+                let sends = (from..until).filter(|millis| {
+                    let granted = gate.ask(at(*millis)).is_ok();
+                    if granted {
+                        gate.sent(at(*millis));
+                    }
+                    granted
+                });
+                sends.count()
+            };
+            remaining += sent(0, 5_000);
+            later += sent(5_000, 20_000);
+        }
+        // Three of ten each, then 2/s of all.
+        assert_eq!((remaining, later), (9, 30));
+    }
+
+    #[test]
     fn closures_add_up() {
-        let mut gate = Gate::new(false);
-        gate.throttled(at(1_000), at(1_100), &retry_after(1));
+        let mut gate = Gate::new(false, 1);
+        gate.throttled(at(1_000), at(1_100), Some(seconds(1)));
         assert_eq!(gate.closed_until(at(1_600)), Span::from_millis(500));
-        gate.throttled(at(5_000), at(5_100), &retry_after(3));
+        gate.throttled(at(5_000), at(5_100), Some(seconds(3)));
         assert_eq!(gate.closed_until(at(5_100)), Span::from_millis(1_000));
         assert_eq!(gate.closed_until(at(9_000)), Span::from_millis(4_000));
     }

@@ -50,18 +50,18 @@ impl Engine {
     }
 
     fn is_due(&self, arrival: Arrival, now: Tick) -> bool {
-        arrival.intended <= now && !self.is_stopped()
+        arrival.intended <= now && !self.is_stopped(now)
     }
 
     /// No submit may leave, because of those that are on the wire.
     fn is_full(&self) -> bool {
-        let cap = u64::from(self.plan.submit.max_in_flight);
+        let cap = u64::from(self.share.submits_in_flight);
         (cap > 0 && self.submits_in_flight >= cap) || self.is_wire_full()
     }
 
     /// No request may leave, because of those that are on the wire.
     pub(super) fn is_wire_full(&self) -> bool {
-        let cap = u64::from(self.plan.http.max_in_flight);
+        let cap = u64::from(self.share.requests_in_flight);
         cap > 0 && self.submits_in_flight + self.polls_in_flight >= cap
     }
 
@@ -115,7 +115,7 @@ impl Engine {
         let fresh = self
             .arrivals
             .peek()
-            .filter(|_| !self.is_stopped() && (drops || !is_full))
+            .filter(|_| !self.is_stopped(self.now) && (drops || !is_full))
             .map(|arrival| {
                 let held_until = if drops {
                     Tick::ZERO
@@ -240,8 +240,10 @@ impl Engine {
         }
     }
 
+    /// The first shard has the first arrival, so its first answer judges.
     fn judge_first_answer(&mut self, status: u16, body: &str) {
-        if !self.answered && matches!(status, 401 | 403 | 404) {
+        let judges = self.segment.index == 0 && !self.answered;
+        if judges && matches!(status, 401 | 403 | 404) {
             self.refusal = Some(Refusal {
                 status,
                 body: body.into(),
@@ -268,8 +270,8 @@ impl Engine {
     ) {
         let has_id = !id.0.is_empty();
         self.works.name(slot, id);
-        if has_id && !self.known.note(&self.works, slot.index) {
-            self.recorder.count(Anomaly::DuplicateId.into());
+        if has_id {
+            self.note_id(slot.index, at);
         }
         let is_foreign = matches!(poll_url, PollUrl::Foreign(_));
         match poll_url {
@@ -310,15 +312,16 @@ impl Engine {
             // So far each of them has led to a retry.
             let retries = work.rate_limited;
             work.rate_limited += 1;
-            self.recorder.count(Count::RateLimited);
-            self.recorder.count(Count::RateLimitedSubmits);
-            if self.gate.throttled(sent, at, hint) {
-                self.recorder.count(Count::GateClosures);
-            }
             if retries < self.plan.submit.retries && at < self.drain_end {
                 event = Event::RefusedForNow;
             }
+            self.recorder.count(Count::RateLimited);
+            self.recorder.count(Count::RateLimitedSubmits);
+            self.throttled(sent, at, hint);
         }
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
         match next(work.stage(), event) {
             Next::Retry => {
                 work.enter(Stage::Retrying);

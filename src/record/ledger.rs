@@ -201,6 +201,16 @@ pub struct Gauges {
     pub submitting: u64,
 }
 
+impl Gauges {
+    /// Adds those of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.backlog += other.backlog;
+        self.in_flight += other.in_flight;
+        self.queued += other.queued;
+        self.submitting += other.submitting;
+    }
+}
+
 /// Checks the three sums; the error names the one that does not hold, with its figures.
 pub fn balance(counts: &Counts, gauges: &Gauges) -> Result<(), String> {
     let sum = |terms: &[Count]| terms.iter().map(|term| counts.get(*term)).sum::<u64>();

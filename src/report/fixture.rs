@@ -30,6 +30,7 @@ pub(super) fn facts() -> Facts {
         target: "the built-in simulator".to_owned(),
         insecure: false,
         client: Some(Lane::Direct),
+        shards: 3,
         cpu: Some(Span(250_123_000)),
         rate_limit_family: None,
         run_dir: "reports/fixture".to_owned(),

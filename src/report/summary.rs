@@ -35,6 +35,8 @@ struct Summary<'a> {
     insecure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<u64>,
     load_planned_s: f64,
     load_s: f64,
     duration_s: f64,
@@ -194,6 +196,7 @@ fn shape(report: &Report) -> Summary<'_> {
         target: &facts.target,
         insecure: facts.insecure,
         client: facts.client.map(Lane::word),
+        shards: (facts.shards > 1).then_some(facts.shards),
         load_planned_s: micro(facts.load_planned.seconds()),
         load_s: micro(facts.load.seconds()),
         duration_s: micro(facts.duration.seconds()),
@@ -317,6 +320,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
         client: Lane::ALL
             .into_iter()
             .find(|lane| summary["client"] == lane.word()),
+        shards: summary["shards"].as_u64().unwrap_or(1),
         cpu: span_of(&summary["cost"]["cpu_s"]),
         rate_limit_family: text("rate_limit_family"),
         notes: summary["notes"]
@@ -409,7 +413,7 @@ mod tests {
             "rate_limited_submits,rate_limited_polls,not_visible,skipped_slots",
         );
         check("/requests", "rechecks,new_connections,polls_per_work");
-        check("", "client");
+        check("", "client,shards");
         check("/cost", "cpu_s,cpu_per_request_s,core_share");
         for metric in &CATALOGUE {
             let place = format!("/metrics/{}", metric.name);

@@ -481,10 +481,14 @@ fn own_cost(report: &Report) -> Option<String> {
     let share = cost.core_share.map_or_else(String::new, |share| {
         format!(", {} of a core", number::percent(share))
     });
-    let client = report
-        .facts
-        .client
-        .map_or_else(String::new, |lane| format!(" ({})", lane.word()));
+    let facts = &report.facts;
+    let lane = facts.client.map(|lane| lane.word().to_owned());
+    let shards = (facts.shards > 1).then(|| format!("{} shards", facts.shards));
+    let client: Vec<String> = lane.into_iter().chain(shards).collect();
+    let client = match &client[..] {
+        [] => String::new(),
+        known => format!(" ({})", known.join(", ")),
+    };
     let cpu = number::time(cost.cpu.seconds());
     Some(format!(
         "the generator took {cpu} of CPU{each}{share}{client}"

@@ -1,17 +1,18 @@
-//! While the load is on: what the shard tells is written, summed up and shown.
+//! While the load is on: what the shards tell is put together, written, summed up and shown.
 
-use tokio::sync::mpsc::{Receiver, UnboundedSender};
+use tokio::sync::mpsc::Receiver;
 
-use crate::engine::Refusal;
 use crate::record::Metric;
 use crate::record::interval::Interval;
 use crate::record::ledger::Count;
+use crate::record::merge::Merge;
 use crate::record::row::Settled;
 use crate::record::snapshot::Snapshot;
 use crate::report::live::Progress;
 use crate::report::quantiles::Sample;
 use crate::scenario::Plan;
-use crate::shell::driver::{Control, Finished, Health, Message};
+use crate::shell::driver::{Finished, FromShard, Health, Message};
+use crate::shell::orders::Orders;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::Screen;
 use crate::time::{Span, Tick};
@@ -19,7 +20,7 @@ use crate::time::{Span, Tick};
 /// An interval that is not cut short.
 const WHOLE: Span = Span::from_secs(1);
 
-/// Takes in what a shard tells.
+/// Takes in what the shards tell.
 #[derive(Debug)]
 pub(super) struct Collector {
     load: Span,
@@ -29,10 +30,20 @@ pub(super) struct Collector {
     stages: usize,
     directory: RunDirectory,
     screen: Screen,
-    controls: UnboundedSender<Control>,
+    orders: Orders,
+    merge: Merge,
+    shards: Vec<Told>,
+    closes: bool,
     snapshot: Snapshot,
-    health: Health,
     unwritable: Option<Unwritable>,
+}
+
+/// What one shard has told.
+#[derive(Debug, Default)]
+struct Told {
+    health: Health,
+    finished: Option<Tick>,
+    has_ended: bool,
 }
 
 /// All that was taken in.
@@ -41,7 +52,6 @@ pub(super) struct Collected {
     pub(super) snapshot: Snapshot,
     pub(super) health: Health,
     pub(super) unwritable: Option<Unwritable>,
-    pub(super) refusal: Option<Refusal>,
     pub(super) directory: RunDirectory,
 }
 
@@ -50,7 +60,8 @@ impl Collector {
         plan: &Plan,
         directory: RunDirectory,
         screen: Screen,
-        controls: UnboundedSender<Control>,
+        orders: Orders,
+        shards: usize,
     ) -> Self {
         Self {
             load: crate::arrival::length(&plan.load),
@@ -59,29 +70,64 @@ impl Collector {
             stages: plan.load.len(),
             directory,
             screen,
-            controls,
+            orders,
+            merge: Merge::new(shards),
+            shards: (0..shards).map(|_| Told::default()).collect(),
+            closes: false,
             snapshot: Snapshot::default(),
-            health: Health::default(),
             unwritable: None,
         }
     }
 
-    /// Listens until the shard has nothing more to tell.
-    pub(super) fn listen(&mut self, messages: &mut Receiver<Message>) {
-        while let Some(message) = messages.blocking_recv() {
+    /// Listens until no shard has anything more to tell.
+    pub(super) fn listen(&mut self, messages: &mut Receiver<FromShard>) {
+        while let Some((shard, message)) = messages.blocking_recv() {
             match message {
                 Message::Settled(settled) => self.settled(&settled),
                 Message::Interval(interval, health) => {
-                    self.health = health;
-                    self.interval(&interval);
-                    if interval.stage.is_none() {
-                        self.drain.get_or_insert(interval.start);
-                    }
-                    // The rates of a piece of a second, where the load was stopped, would mislead.
-                    if interval.length >= WHOLE {
-                        self.screen.show(&self.progress(&interval));
-                    }
+                    self.shards[shard].health = health;
+                    self.merge.put(shard, *interval);
                 }
+                Message::Finished(at) => {
+                    self.shards[shard].finished = Some(at);
+                    self.close_together();
+                }
+                Message::Ended => self.ended(shard),
+            }
+            self.write_intervals();
+        }
+    }
+
+    /// A shard is gone. If that was too early, it died: the others settle what they have.
+    fn ended(&mut self, shard: usize) {
+        self.shards[shard].has_ended = true;
+        if !self.closes {
+            self.merge.end(shard);
+            self.orders.stop_load();
+            self.close_together();
+        }
+    }
+
+    /// Once the last shard has finished all close their books, as of the same instant.
+    fn close_together(&mut self) {
+        let left = || self.shards.iter().filter(|shard| !shard.has_ended);
+        let last = left().filter_map(|shard| shard.finished).max();
+        if let Some(at) = last.filter(|_| left().all(|shard| shard.finished.is_some())) {
+            self.closes = true;
+            self.orders.close(at);
+        }
+    }
+
+    /// Writes and shows the intervals that all shards have told.
+    fn write_intervals(&mut self) {
+        while let Some(interval) = self.merge.take_whole() {
+            self.interval(&interval);
+            if interval.stage.is_none() {
+                self.drain.get_or_insert(interval.start);
+            }
+            // The rates of a piece of a second, where the load was stopped, would mislead.
+            if interval.length >= WHOLE {
+                self.screen.show(&self.progress(&interval));
             }
         }
     }
@@ -103,8 +149,8 @@ impl Collector {
             && self.unwritable.is_none()
         {
             self.unwritable = Some(error);
-            // Where the shard has ended already there is nothing to stop.
-            let _ = self.controls.send(Control::StopRun);
+            // Where the shards have ended already there is nothing to stop.
+            self.orders.stop_run();
         }
     }
 
@@ -141,21 +187,26 @@ impl Collector {
         }
     }
 
-    /// Takes in the rest that a shard left behind.
-    pub(super) fn finish(mut self, finished: Option<&Finished>) -> Collected {
-        if let Some(finished) = finished {
-            self.health = finished.health;
-            self.settled(&finished.settled);
-            for interval in &finished.intervals {
-                self.interval(interval);
+    /// Takes in the rest that each shard left behind; none of one that died.
+    pub(super) fn finish(mut self, shards: Vec<Option<Finished>>) -> Collected {
+        for (shard, finished) in shards.into_iter().enumerate() {
+            if let Some(finished) = finished {
+                self.shards[shard].health = finished.health;
+                self.settled(&finished.settled);
+                for interval in finished.intervals {
+                    self.merge.put(shard, interval);
+                }
             }
+            self.merge.end(shard);
+        }
+        while let Some(interval) = self.merge.take_whole() {
+            self.interval(&interval);
         }
         self.screen.clear();
         Collected {
             snapshot: self.snapshot,
-            health: self.health,
+            health: Health::of_all(self.shards.iter().map(|shard| shard.health)),
             unwritable: self.unwritable,
-            refusal: finished.and_then(|finished| finished.refusal.clone()),
             directory: self.directory,
         }
     }
@@ -183,5 +234,100 @@ impl Collected {
             ));
         }
         notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Histograms;
+    use crate::record::ledger::{Counts, Gauges};
+    use crate::scenario::resolve;
+    use crate::shell::RunClock;
+    use crate::shell::orders::Order;
+    use crate::shell::screen::Show;
+    use tokio::sync::mpsc::channel;
+
+    /// What each shard is ordered, and what is summed up, when the shards tell this.
+    fn orders_after(told: Vec<FromShard>, shards: u64) -> (Vec<Vec<Order>>, Snapshot) {
+        let text = "name = 'x'\n[[load]]\nrate = '1/s'\nduration = '9s'\n\
+                    [target]\nbase_url = 'simulator'";
+        let plan = resolve::read(text, &[], &|_| Err(String::new())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let load = crate::arrival::length(&plan.load);
+        let directory = RunDirectory::create(folder.path(), text, load, plan.report).unwrap();
+        let (orders, inbounds) = Orders::new(RunClock::starting_in(Span::ZERO), shards);
+        let screen = Screen::new(Show::Nothing);
+        let mut collector = Collector::new(&plan, directory, screen, orders, inbounds.len());
+        let (to, mut messages) = channel(told.len());
+        for message in told {
+            to.try_send(message).unwrap();
+        }
+        drop(to);
+        collector.listen(&mut messages);
+        let collected = collector.finish(inbounds.iter().map(|_| None).collect());
+        let heard = inbounds
+            .into_iter()
+            .map(|mut inbound| std::iter::from_fn(|| inbound.try_recv().ok()).collect())
+            .collect();
+        (heard, collected.snapshot)
+    }
+
+    fn second(number: u64, sent: u64) -> Message {
+        let mut counts = Counts::default();
+        counts.add(Count::Sent, sent);
+        let interval = Interval {
+            start: Tick::ZERO + Span::from_secs(number),
+            length: Span::from_secs(1),
+            stage: Some(0),
+            counts,
+            gauges: Gauges {
+                submitting: sent,
+                ..Gauges::default()
+            },
+            histograms: Histograms::default(),
+        };
+        Message::Interval(Box::new(interval), Health::default())
+    }
+
+    #[test]
+    fn all_close_when_the_last_has_finished() {
+        let told = vec![
+            (0, Message::Finished(Tick(9))),
+            (1, Message::Finished(Tick(5))),
+            (0, Message::Ended),
+            (1, Message::Ended),
+        ];
+        let (orders, _) = orders_after(told, 2);
+        let close = vec![Order::Close(Tick(9))];
+        assert_eq!(orders, [close.clone(), close]);
+    }
+
+    #[test]
+    fn a_shard_that_dies_stops_the_load_of_the_others() {
+        let told = vec![
+            (0, second(0, 3)),
+            (1, second(0, 4)),
+            (1, Message::Ended),
+            (0, second(1, 5)),
+            (0, Message::Finished(Tick(9))),
+            (0, Message::Ended),
+        ];
+        let (orders, snapshot) = orders_after(told, 2);
+        let [stop, close] = &orders[0][..] else {
+            panic!("{orders:?}");
+        };
+        assert!(matches!(stop, Order::StopLoad(_)), "{orders:?}");
+        assert_eq!(close, &Order::Close(Tick(9)));
+        // What it had done is counted, and what it had on the wire stays there.
+        assert_eq!(snapshot.counts.get(Count::Sent), 12);
+        assert_eq!(snapshot.gauges.submitting, 4 + 5);
+    }
+
+    #[test]
+    fn the_others_close_when_the_last_that_had_not_finished_dies() {
+        let told = vec![(0, Message::Finished(Tick(9))), (1, Message::Ended)];
+        let (orders, _) = orders_after(told, 2);
+        assert_eq!(orders[0].last(), Some(&Order::Close(Tick(9))));
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 use std::sync::Arc;
 
-use super::Mistake;
+use super::{Mistake, Shards};
 use crate::check::{self, Weight};
 use crate::engine::Refusal;
+use crate::engine::share::{self, Bound};
 use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
@@ -79,11 +80,30 @@ pub(super) fn default_directory(plan: &Plan) -> PathBuf {
     PathBuf::from("reports").join(format!("{}-{}", plan.name, at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
+/// How many shards the run has; a number that the scenario's limits cannot be shared by is refused.
+pub(super) fn shards(plan: &Plan, asked: Shards) -> Result<u64, Mistake> {
+    let Shards::Exactly(shards) = asked else {
+        return Ok(check::shards::auto(plan, limits::cores()));
+    };
+    let Some(bound) = check::shards::obstacle(plan, shards) else {
+        return Ok(shards);
+    };
+    let Bound {
+        key, found, each, ..
+    } = bound;
+    let most = share::most(plan).unwrap_or(1);
+    Err(Mistake(format!(
+        "the scenario cannot be shared by {shards} shards: found {key} of {found}, \
+         expected {each} for each shard at least\n\
+         hint: --shards {most} is the most that its limits allow; --shards auto goes by the rate"
+    )))
+}
+
 /// Raises the limit of open files, and refuses a plan that needs more.
-pub(super) fn descriptors(plan: &Plan) -> Result<(), Mistake> {
+pub(super) fn descriptors(plan: &Plan, shards: u64) -> Result<(), Mistake> {
     forbid_core_files();
     let have = raise_descriptors();
-    let need = check::descriptors::needed(plan);
+    let need = check::descriptors::needed(plan, shards);
     if need.at_least > have {
         return Err(Mistake(format!(
             "the scenario needs {} file descriptors, and this process may have {have}\n\
@@ -255,7 +275,7 @@ pub(super) fn wire(plan: &Plan, url: &str) -> Result<Wire, Mistake> {
 }
 
 /// What is said before the load begins, in lines of at most `columns` characters.
-pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
+pub(super) fn opening(plan: &Plan, path: &Path, shards: u64, columns: usize) -> Vec<String> {
     let target = match &plan.target.base {
         Base::Simulator => "the built-in simulator".to_owned(),
         Base::Url(url) => url.clone(),
@@ -265,11 +285,11 @@ pub(super) fn opening(plan: &Plan, path: &Path, columns: usize) -> Vec<String> {
         plan.name,
         path.display()
     )];
-    let warnings = check::explain(plan)
+    let warnings = check::explain(plan, limits::cores())
         .into_iter()
         .filter(|line| line.weight == Weight::Warning);
     lines.extend(warnings.map(|line| format!("warning: {}: {}", line.about, line.text)));
-    let need = check::descriptors::needed(plan);
+    let need = check::descriptors::needed(plan, shards);
     let have = limits::descriptors_now();
     if need.if_silent > have {
         lines.push(format!(

@@ -17,6 +17,7 @@ use super::RunClock;
 use super::alarm::Alarm;
 use super::client::{Client, ConnectionCounts};
 use super::limits::thread_cpu;
+use super::orders::{Order, Orders};
 use super::requests::Requests;
 use crate::engine::{Effect, Engine, Input, Refusal};
 use crate::record::interval::Interval;
@@ -29,15 +30,6 @@ const EFFECTS_PER_TURN: usize = 64;
 /// Over how many intervals the share of a core is judged.
 const CPU_INTERVALS: usize = 10;
 
-/// An order from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Stop sending submits, follow the works, report.
-    StopLoad,
-    /// Stop everything, report.
-    StopRun,
-}
-
 /// What a shard tells the collector.
 #[derive(Debug)]
 pub enum Message {
@@ -45,6 +37,34 @@ pub enum Message {
     Settled(Vec<Settled>),
     /// An interval that has ended, and how the shard is doing.
     Interval(Box<Interval>, Health),
+    /// Its own part of the run was over then. It goes on hearing the others until all are.
+    Finished(Tick),
+    /// It tells no more: the last message.
+    Ended,
+}
+
+/// A message, and the number of the shard that it is from.
+pub type FromShard = (usize, Message);
+
+/// The way from one shard to the collector.
+#[derive(Clone, Debug)]
+pub struct Reports {
+    /// Which shard it is.
+    pub shard: usize,
+    /// The channel that all shards share.
+    pub to: Sender<FromShard>,
+}
+
+impl Reports {
+    /// Hands a message over, or back where there is no room for it.
+    fn send(&self, message: Message) -> Result<(), Message> {
+        let sent = self.to.try_send((self.shard, message));
+        match sent {
+            Err(TrySendError::Full((_, message))) => Err(message),
+            // Nobody listens any more: nothing is to be kept for later.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        }
+    }
 }
 
 /// How the shard itself is doing.
@@ -60,6 +80,19 @@ pub struct Health {
     pub out_of_descriptors: bool,
     /// Rows that the collector could not take in time.
     pub rows_lost: u64,
+}
+
+impl Health {
+    /// That of several shards: the worst of each, and the sum of what adds up.
+    pub fn of_all(shards: impl Iterator<Item = Self>) -> Self {
+        shards.fold(Self::default(), |all, one| Self {
+            cpu_share: all.cpu_share.max(one.cpu_share),
+            cpu: Span(all.cpu.0 + one.cpu.0),
+            clock_step: all.clock_step.max(one.clock_step),
+            out_of_descriptors: all.out_of_descriptors || one.out_of_descriptors,
+            rows_lost: all.rows_lost + one.rows_lost,
+        })
+    }
 }
 
 /// What a shard leaves behind.
@@ -107,8 +140,10 @@ pub struct Driver {
     requests: Requests,
     inbox: Inbox,
     counts: Arc<ConnectionCounts>,
-    controls: UnboundedReceiver<Control>,
-    messages: Sender<Message>,
+    inbound: UnboundedReceiver<Order>,
+    /// The way to the other shards.
+    orders: Orders,
+    reports: Reports,
     health: Health,
     /// When the last intervals ended, and what time the thread had then spent on a processor.
     cpu: VecDeque<(Tick, Span)>,
@@ -117,6 +152,10 @@ pub struct Driver {
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
     interrupted: bool,
+    /// The collector knows that this shard's part is over.
+    has_finished: bool,
+    /// When all shards had finished.
+    close_at: Option<Tick>,
 }
 
 impl Driver {
@@ -127,8 +166,8 @@ impl Driver {
         client: Client,
         requests: super::requests::Shapes,
         counts: Arc<ConnectionCounts>,
-        controls: UnboundedReceiver<Control>,
-        messages: Sender<Message>,
+        (orders, inbound): (Orders, UnboundedReceiver<Order>),
+        reports: Reports,
     ) -> Self {
         let inbox = Inbox::default();
         Self {
@@ -137,14 +176,17 @@ impl Driver {
             clock,
             inbox,
             counts,
-            controls,
-            messages,
+            inbound,
+            orders,
+            reports,
             health: Health::default(),
             cpu: VecDeque::new(),
             drift: Span::ZERO,
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
+            has_finished: false,
+            close_at: None,
         }
     }
 
@@ -158,8 +200,9 @@ impl Driver {
             self.take_in();
             let has_more = self.hand_out();
             self.report();
-            if self.engine.is_finished(self.clock.now()) {
-                return Ok(self.finish());
+            self.rest();
+            if let Some(end) = self.close_at {
+                return Ok(self.finish(end));
             }
             if has_more {
                 tokio::task::yield_now().await;
@@ -168,32 +211,32 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = self.inbox.arrived.notified() => {}
-                control = self.controls.recv(), if !self.controls.is_closed() => {
-                    if let Some(control) = control {
-                        self.control(control);
-                    }
-                }
+                Some(order) = self.inbound.recv() => self.hear(order),
                 rung = alarm.until(self.engine.next_wakeup()) => rung?,
             }
         }
     }
 
     fn obey(&mut self) {
-        while let Ok(control) = self.controls.try_recv() {
-            self.control(control);
+        while let Ok(order) = self.inbound.try_recv() {
+            self.hear(order);
         }
     }
 
-    fn control(&mut self, control: Control) {
-        let at = self.clock.now();
-        self.interrupted = true;
-        self.engine.handle(match control {
-            Control::StopLoad => Input::StopLoad { at },
-            Control::StopRun => Input::StopRun { at },
-        });
+    fn hear(&mut self, order: Order) {
+        self.interrupted |= matches!(order, Order::StopLoad(_) | Order::StopRun(_));
+        match order {
+            Order::StopLoad(at) => self.engine.handle(Input::StopLoad { at }),
+            Order::StopRun(at) => self.engine.handle(Input::StopRun { at }),
+            Order::Hear(news) => self.engine.handle(Input::News(news)),
+            Order::Close(at) => self.close_at = Some(at),
+        }
     }
 
     fn take_in(&mut self) {
+        if self.has_finished {
+            return;
+        }
         let inputs = std::mem::take(&mut *self.inbox.inputs.borrow_mut());
         for input in inputs {
             self.engine.handle(input);
@@ -206,9 +249,7 @@ impl Driver {
             && let Some(refusal) = self.engine.refusal()
         {
             self.refusal = Some(refusal.clone());
-            self.engine.handle(Input::StopRun {
-                at: self.clock.now(),
-            });
+            self.orders.stop_run();
         }
     }
 
@@ -234,7 +275,7 @@ impl Driver {
         let settled = self.engine.take_settled();
         if !settled.is_empty() {
             let rows = settled.len() as u64;
-            if self.messages.try_send(Message::Settled(settled)).is_err() {
+            if self.reports.send(Message::Settled(settled)).is_err() {
                 self.health.rows_lost += rows;
             }
         }
@@ -245,10 +286,22 @@ impl Driver {
         self.unsent.extend(ended);
         for interval in std::mem::take(&mut self.unsent) {
             let message = Message::Interval(Box::new(interval), self.health);
-            let answer = self.messages.try_send(message);
-            if let Err(TrySendError::Full(Message::Interval(interval, _))) = answer {
+            if let Err(Message::Interval(interval, _)) = self.reports.send(message) {
                 self.unsent.push(*interval);
             }
+        }
+    }
+
+    /// Tells the other shards what they must hear, and the collector that this one has finished.
+    fn rest(&mut self) {
+        let now = self.clock.now();
+        let is_finished = self.has_finished || self.engine.is_finished(now);
+        for (shard, news) in self.engine.take_news(is_finished) {
+            self.orders.tell(shard, news);
+        }
+        // Where there is no room the next turn tries again: one comes when an interval ends.
+        if is_finished && !self.has_finished {
+            self.has_finished = self.reports.send(Message::Finished(now)).is_ok();
         }
     }
 
@@ -269,8 +322,7 @@ impl Driver {
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
     }
 
-    fn finish(mut self) -> Finished {
-        let end = self.clock.now();
+    fn finish(mut self, end: Tick) -> Finished {
         let load_end = self.engine.load_end();
         let stuck = self.engine.close(end);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();

@@ -1,4 +1,5 @@
-//! Limits of the process: file descriptors, core files, the time on the processor.
+//! Limits of the process: file descriptors, core files, cores, the time on the
+//! processor.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -30,6 +31,11 @@ pub fn forbid_core_files() {
             maximum: Some(0),
         },
     );
+}
+
+/// How many cores this process may use; 1 where the system does not say.
+pub fn cores() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
 }
 
 /// The time that the calling thread has spent on a processor.

@@ -5,59 +5,93 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime;
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel};
 use tokio::task::LocalSet;
 
 use super::RunClock;
 use super::client::{BadClient, ClientPlan, ConnectionCounts};
-use super::driver::{Control, Driver, Finished, Message};
+use super::driver::{Driver, Finished, FromShard, Message, Reports};
+use super::orders::{Order, Orders};
 use super::requests::Shapes;
 use super::secret::Secret;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
-/// Messages that the collector may be behind by. A message holds the rows of one turn, at most a
-/// few hundred, or one interval.
+/// Messages of all shards that the collector may be behind by. A message holds the rows of one
+/// turn, at most a few hundred, or one interval.
 const MESSAGES: usize = 4_096;
+
+/// The channel in which all shards report to the collector.
+pub fn reports() -> (Sender<FromShard>, Receiver<FromShard>) {
+    channel(MESSAGES)
+}
+
+/// What all shards of a run have in common.
+#[derive(Debug)]
+pub struct Common<'a> {
+    /// What requests are made from.
+    pub shapes: Shapes,
+    /// Where the service is.
+    pub base_url: &'a str,
+    /// Its key.
+    pub key: Option<&'a Secret>,
+    /// The clock of the run.
+    pub clock: RunClock,
+    /// The way to every shard.
+    pub orders: Orders,
+}
 
 /// A shard that runs.
 #[derive(Debug)]
 pub struct Shard {
-    /// What it tells.
-    pub messages: Receiver<Message>,
     thread: JoinHandle<io::Result<Finished>>,
 }
 
+/// The last message of a shard, sent also where it panics.
+#[derive(Debug)]
+struct LastWord(Reports);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        // Where nobody listens any more nobody needs to know.
+        let _ = self.0.to.blocking_send((self.0.shard, Message::Ended));
+    }
+}
+
 impl Shard {
-    /// Starts a shard for a share of the plan.
+    /// Starts a shard for a share of the plan, which `inbound` are the orders of.
     pub fn start(
-        shapes: Shapes,
-        base_url: &str,
-        key: Option<&Secret>,
+        common: &Common<'_>,
         segment: Segment,
-        clock: RunClock,
-        controls: UnboundedReceiver<Control>,
+        inbound: UnboundedReceiver<Order>,
+        reports: Reports,
     ) -> Result<Self, BadClient> {
+        let (clock, orders) = (common.clock, common.orders.clone());
+        let shapes = common.shapes.clone();
         let counts = Arc::new(ConnectionCounts::default());
-        let client = ClientPlan::new(&shapes.plan, base_url, key, Arc::clone(&counts))?;
-        let (sender, messages) = channel(MESSAGES);
+        let (url, key) = (common.base_url, common.key);
+        let client = ClientPlan::new(&shapes.plan, url, key, Arc::clone(&counts))?;
         let thread = Builder::new()
-            .name("shard".into())
+            .name(format!("shard {}", segment.index))
             .spawn(move || {
+                let last_word = LastWord(reports.clone());
                 let runtime = runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
                 // The engine is made here: it belongs to this thread alone.
                 let engine = Engine::new(Arc::clone(&shapes.plan), segment);
-                LocalSet::new().block_on(&runtime, async move {
+                let finished = LocalSet::new().block_on(&runtime, async move {
                     let client = client.start(clock);
-                    Driver::new(engine, clock, client, shapes, counts, controls, sender)
+                    let ways = (orders, inbound);
+                    Driver::new(engine, clock, client, shapes, counts, ways, reports)
                         .run()
                         .await
-                })
+                });
+                drop(last_word);
+                finished
             })
             .map_err(|error| BadClient(format!("no thread for a shard: {error}")))?;
-        Ok(Self { messages, thread })
+        Ok(Self { thread })
     }
 
     /// What it leaves behind, once it has ended; an error if it died.
@@ -71,5 +105,25 @@ impl Shard {
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_else(|| "a panic without words".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_panics_has_a_last_word() {
+        let (to, mut messages) = reports();
+        let shard = 3;
+        let thread = std::thread::spawn(move || {
+            let _last_word = LastWord(Reports { shard, to });
+            // Not a panic, which would be printed: what unwinds drops all the same.
+            std::panic::resume_unwind(Box::new("a bug"));
+        });
+        assert!(thread.join().is_err());
+        let last = messages.blocking_recv();
+        assert!(matches!(last, Some((3, Message::Ended))), "{last:?}");
+        assert!(messages.blocking_recv().is_none());
     }
 }

@@ -4,9 +4,8 @@ use std::io;
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::driver::Control;
+use super::orders::Orders;
 
 /// What the operator is told at the first signal and at the second.
 const NOTICES: [&str; 2] = [
@@ -19,10 +18,7 @@ pub const INTERRUPTED: i32 = 130;
 
 /// Listens on a thread of its own for the life of the process; each signal is passed on as it
 /// comes, and `tell` is given a sentence for the operator.
-pub fn listen(
-    controls: UnboundedSender<Control>,
-    tell: impl Fn(&str) + Send + 'static,
-) -> io::Result<()> {
+pub fn listen(orders: Orders, tell: impl Fn(&str) + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -39,13 +35,14 @@ pub fn listen(
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
                     }
-                    let control = match step {
-                        0 => Control::StopLoad,
-                        1 => Control::StopRun,
+                    let is_heard = match step {
+                        0 => orders.stop_load(),
+                        1 => orders.stop_run(),
                         _ => std::process::exit(INTERRUPTED),
                     };
-                    // Where the shard is gone already the report is being written: nothing to stop.
-                    if controls.send(control).is_ok() {
+                    // Where the shards are gone already the report is being written: nothing to
+                    // stop.
+                    if is_heard {
                         NOTICES
                             .get(step)
                             .into_iter()

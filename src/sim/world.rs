@@ -1,4 +1,5 @@
-//! World: the whole engine against the simulated service, in virtual time.
+//! World: the whole engine, or the engines of several shards, against the simulated service, in
+//! virtual time.
 //!
 //! A heap of (instant, order, event) stands for the network; time jumps to the next event, so an
 //! hour passes as fast as it can be computed. The same seed gives the same run. Faults of the
@@ -6,7 +7,7 @@
 //! that wakes late.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use super::{Service, Truth, draw};
@@ -14,6 +15,7 @@ use crate::arrival::Segment;
 use crate::engine::{Effect, Engine, Input};
 use crate::random::{ChaCha8Rng, Purpose, stream, unit};
 use crate::record::interval::Interval;
+use crate::record::merge::Merge;
 use crate::record::row::Settled;
 use crate::record::snapshot::Snapshot;
 use crate::scenario::{Law, Plan};
@@ -29,6 +31,8 @@ pub struct Network {
     pub late_ratio: f64,
     /// How long it then sleeps at most.
     pub late_most: Span,
+    /// From one shard to another.
+    pub between_shards: Span,
 }
 
 impl Network {
@@ -37,18 +41,19 @@ impl Network {
         delay: Law::Fixed(Span::ZERO),
         late_ratio: 0.0,
         late_most: Span::ZERO,
+        between_shards: Span::ZERO,
     };
 }
 
 /// Watches a virtual run; a test's checks are one.
 pub trait Watch {
-    /// This is about to be done.
-    fn effect(&mut self, _now: Tick, _effect: Effect) {}
-    /// This is about to be told to the engine.
+    /// This is about to be done by a shard.
+    fn effect(&mut self, _shard: usize, _now: Tick, _effect: Effect) {}
+    /// This is about to be told to a shard.
     fn input(&mut self, _input: &Input) {}
-    /// All effects of a turn are out.
-    fn turn(&mut self, _now: Tick, _engine: &mut Engine) {}
-    /// An interval has ended.
+    /// All effects of a turn of a shard are out.
+    fn turn(&mut self, _shard: usize, _now: Tick, _engine: &mut Engine) {}
+    /// An interval of all shards together has ended.
     fn interval(&mut self, _interval: &Interval) {}
     /// A submission has settled.
     fn settled(&mut self, _settled: Settled) {}
@@ -73,19 +78,26 @@ pub struct VirtualRun {
 
 enum Event {
     SubmitArrives {
-        slot: Slot,
+        from: Caller,
         sent: Tick,
     },
     PollArrives {
-        slot: Slot,
+        from: Caller,
         sent: Tick,
     },
     /// A submit arrives that nobody waits for any more.
     ForgottenSubmit,
     /// A poll of this id likewise.
     ForgottenPoll(Box<str>),
-    /// Boxed, as the heap moves its entries about.
-    Told(Box<Input>),
+    /// A shard is told something. Boxed, as the heap moves its entries about.
+    Told(usize, Box<Input>),
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    shard: usize,
+    slot: Slot,
 }
 
 struct Entry {
@@ -111,19 +123,30 @@ impl Ord for Entry {
     }
 }
 
+/// A shard and the turn that it takes next.
+struct Sleeper {
+    engine: Engine,
+    /// When its next turn is: settled once anything wakes it, late or not.
+    turn_at: Tick,
+    is_woken: bool,
+    has_finished: bool,
+}
+
 struct World<'a, W> {
     plan: &'a Plan,
     network: &'a Network,
-    engine: Engine,
+    shards: Vec<Sleeper>,
     service: Service,
     heap: BinaryHeap<Reverse<Entry>>,
     order: u64,
     messages: ChaCha8Rng,
+    merge: Merge,
     snapshot: Snapshot,
     watch: &'a mut W,
 }
 
-/// Runs a plan to its end. `told` are things that happen from outside, such as a stop.
+/// Runs a plan to its end, as one shard. `told` are things that happen from outside, such as a
+/// stop.
 ///
 /// # Panics
 /// When the engine breaks its contract: it asks to be woken in the past, or never.
@@ -133,19 +156,43 @@ pub fn run(
     told: Vec<(Tick, Input)>,
     watch: &mut impl Watch,
 ) -> VirtualRun {
+    run_sharded(plan, 1, network, told, watch)
+}
+
+/// The same, as so many shards; each of them is told everything.
+///
+/// # Panics
+/// As [`run`], and if the plan cannot be split so.
+pub fn run_sharded(
+    plan: &Arc<Plan>,
+    shards: usize,
+    network: &Network,
+    told: Vec<(Tick, Input)>,
+    watch: &mut impl Watch,
+) -> VirtualRun {
+    let of = shards as u64;
+    let shard = |index| Sleeper {
+        engine: Engine::new(Arc::clone(plan), Segment { index, of }),
+        turn_at: Tick::ZERO,
+        is_woken: true,
+        has_finished: false,
+    };
     let mut world = World {
-        engine: Engine::new(Arc::clone(plan), Segment::WHOLE),
+        shards: (0..of).map(shard).collect(),
         service: Service::new(&plan.simulator, plan.seed, None),
         heap: BinaryHeap::new(),
         order: 0,
         messages: stream(plan.seed, Purpose::NETWORK, 0),
+        merge: Merge::new(shards),
         snapshot: Snapshot::default(),
         plan,
         network,
         watch,
     };
     for (at, input) in told {
-        world.put(at, Event::Told(Box::new(input)));
+        for shard in 0..shards {
+            world.put(at, Event::Told(shard, Box::new(input.clone())));
+        }
     }
     world.run()
 }
@@ -154,53 +201,101 @@ impl<W: Watch> World<'_, W> {
     fn run(mut self) -> VirtualRun {
         let mut now = Tick::ZERO;
         loop {
-            while let Some(effect) = self.engine.next_effect(now) {
-                self.watch.effect(now, effect);
-                self.carry(now, effect);
+            for shard in 0..self.shards.len() {
+                if self.shards[shard].turn_at <= now {
+                    self.turn(shard, now);
+                }
             }
-            self.watch.turn(now, &mut self.engine);
-            self.collect();
-            if self.engine.is_finished(now) {
+            if self.shards.iter().all(|shard| shard.has_finished) {
                 break;
             }
-            now = self.sleep(now);
-            while self
-                .heap
-                .peek()
-                .is_some_and(|Reverse(entry)| entry.at <= now)
-            {
-                let Some(Reverse(entry)) = self.heap.pop() else {
-                    break;
-                };
-                self.happen(entry.at, entry.event);
+            now = self.next_instant().max(now);
+            while let Some((at, event)) = self.take_event(now) {
+                self.happen(at, event);
+            }
+            self.oversleep(now);
+        }
+        self.close(now)
+    }
+
+    /// A shard does what it wants to do.
+    fn turn(&mut self, shard: usize, now: Tick) {
+        while let Some(effect) = self.shards[shard].engine.next_effect(now) {
+            self.watch.effect(shard, now, effect);
+            self.carry(shard, now, effect);
+        }
+        let sleeper = &mut self.shards[shard];
+        self.watch.turn(shard, now, &mut sleeper.engine);
+        sleeper.has_finished |= sleeper.engine.is_finished(now);
+        let news = sleeper.engine.take_news(sleeper.has_finished);
+        sleeper.turn_at = sleeper.engine.next_wakeup();
+        sleeper.is_woken = false;
+        assert!(
+            sleeper.turn_at > now,
+            "the engine asks at {now} to be woken at {}: it would spin",
+            sleeper.turn_at
+        );
+        for (to, news) in news {
+            let to = usize::try_from(to).expect("shards are few");
+            let input = Box::new(Input::News(news));
+            self.put(now + self.network.between_shards, Event::Told(to, input));
+        }
+        self.collect(shard);
+    }
+
+    /// The next thing that has happened by now.
+    fn take_event(&mut self, now: Tick) -> Option<(Tick, Event)> {
+        let Reverse(next) = self.heap.peek()?;
+        if next.at > now {
+            return None;
+        }
+        let Reverse(Entry { at, event, .. }) = self.heap.pop()?;
+        Some((at, event))
+    }
+
+    fn next_instant(&self) -> Tick {
+        let event = self.heap.peek().map(|Reverse(entry)| entry.at);
+        let turns = self.shards.iter().map(|shard| shard.turn_at);
+        turns.chain(event).min().unwrap_or(Tick::NEVER)
+    }
+
+    /// Shards that are to be woken now may sleep on.
+    fn oversleep(&mut self, now: Tick) {
+        let ratio = self.network.late_ratio;
+        for shard in &mut self.shards {
+            if shard.is_woken || shard.turn_at > now {
+                continue;
+            }
+            shard.is_woken = true;
+            if ratio > 0.0 && unit(&mut self.messages) < ratio {
+                let most = self.network.late_most.seconds();
+                shard.turn_at = now + Span::from_secs_f64(most * unit(&mut self.messages));
             }
         }
-        self.snapshot.stuck = self.engine.close(now);
-        self.collect();
+    }
+
+    /// The end of the run, once each shard has heard what the others had still to tell.
+    fn close(mut self, now: Tick) -> VirtualRun {
+        while let Some(Reverse(Entry { event, .. })) = self.heap.pop() {
+            if let Event::Told(shard, input) = event
+                && matches!(*input, Input::News(_))
+            {
+                self.shards[shard].engine.handle(*input);
+            }
+        }
+        let mut stuck = BTreeMap::new();
+        for shard in 0..self.shards.len() {
+            for (word, works) in self.shards[shard].engine.close(now) {
+                *stuck.entry(word).or_insert(0) += works;
+            }
+            self.collect(shard);
+        }
+        self.snapshot.stuck = stuck;
         VirtualRun {
             snapshot: self.snapshot,
             truth: self.service.close(now),
             end: now,
         }
-    }
-
-    /// The next instant at which anything happens, or later where the shard sleeps through it.
-    fn sleep(&mut self, now: Tick) -> Tick {
-        let wakeup = self.engine.next_wakeup();
-        assert!(
-            wakeup > now,
-            "the engine asks at {now} to be woken at {wakeup}: it would spin"
-        );
-        let event = self
-            .heap
-            .peek()
-            .map_or(Tick::NEVER, |Reverse(entry)| entry.at);
-        let next = wakeup.min(event).max(now);
-        if self.network.late_ratio > 0.0 && unit(&mut self.messages) < self.network.late_ratio {
-            let most = self.network.late_most.seconds();
-            return next + Span::from_secs_f64(most * unit(&mut self.messages));
-        }
-        next
     }
 
     fn put(&mut self, at: Tick, event: Event) {
@@ -221,75 +316,82 @@ impl<W: Watch> World<'_, W> {
 
     /// Puts a message on its way. One that arrives after its timeout is served all the same, but
     /// the timeout is heard when it passes.
-    fn carry(&mut self, now: Tick, effect: Effect) {
+    fn carry(&mut self, shard: usize, now: Tick, effect: Effect) {
         let at = now + self.delay();
         match effect {
             Effect::Submit { slot, .. } => {
+                let from = Caller { shard, slot };
                 let limit = now + self.plan.submit.timeout;
                 if at > limit {
-                    self.hear_submit(now, limit, slot, submit_timed_out());
+                    self.hear_submit(now, limit, from, submit_timed_out());
                     self.put(at, Event::ForgottenSubmit);
                 } else {
-                    self.put(at, Event::SubmitArrives { slot, sent: now });
+                    self.put(at, Event::SubmitArrives { from, sent: now });
                 }
             }
             Effect::Poll { slot } => {
+                let from = Caller { shard, slot };
                 let limit = now + self.plan.poll.timeout;
                 if at > limit {
-                    let id = self.engine.address(slot).map(|(id, _)| id.into());
-                    self.hear_poll(now, limit, slot, PollReply::Fault(Fault::Timeout));
-                    self.put(at, Event::ForgottenPoll(id.unwrap_or_default()));
+                    let id = self.id_of(from).into();
+                    self.hear_poll(now, limit, from, PollReply::Fault(Fault::Timeout));
+                    self.put(at, Event::ForgottenPoll(id));
                 } else {
-                    self.put(at, Event::PollArrives { slot, sent: now });
+                    self.put(at, Event::PollArrives { from, sent: now });
                 }
             }
         }
     }
 
-    fn hear_submit(&mut self, sent: Tick, at: Tick, slot: Slot, reply: IntakeReply) {
-        let input = Input::Intake {
-            slot,
-            sent,
-            at,
-            reply,
-        };
-        self.put(at, Event::Told(Box::new(input)));
+    fn id_of(&self, Caller { shard, slot }: Caller) -> &str {
+        let address = self.shards[shard].engine.address(slot);
+        address.map_or("", |(id, _)| id)
     }
 
-    fn hear_poll(&mut self, sent: Tick, at: Tick, slot: Slot, reply: PollReply) {
-        let input = Input::Poll {
-            slot,
+    fn hear_submit(&mut self, sent: Tick, at: Tick, from: Caller, reply: IntakeReply) {
+        let input = Input::Intake {
+            slot: from.slot,
             sent,
             at,
             reply,
         };
-        self.put(at, Event::Told(Box::new(input)));
+        self.put(at, Event::Told(from.shard, Box::new(input)));
+    }
+
+    fn hear_poll(&mut self, sent: Tick, at: Tick, from: Caller, reply: PollReply) {
+        let input = Input::Poll {
+            slot: from.slot,
+            sent,
+            at,
+            reply,
+        };
+        self.put(at, Event::Told(from.shard, Box::new(input)));
     }
 
     fn happen(&mut self, at: Tick, event: Event) {
         match event {
-            Event::SubmitArrives { slot, sent } => {
+            Event::SubmitArrives { from, sent } => {
                 let answer = self.service.submit(at);
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.submit.timeout;
                 if heard > limit {
-                    self.hear_submit(sent, limit, slot, submit_timed_out());
+                    self.hear_submit(sent, limit, from, submit_timed_out());
                 } else {
-                    self.hear_submit(sent, heard, slot, answer.intake_reply());
+                    self.hear_submit(sent, heard, from, answer.intake_reply());
                 }
             }
-            Event::PollArrives { slot, sent } => {
-                let (id, _) = self
+            Event::PollArrives { from, sent } => {
+                let (id, _) = self.shards[from.shard]
                     .engine
-                    .address(slot)
+                    .address(from.slot)
                     .expect("a work stays while its poll is on the wire");
                 let answer = self.service.poll(at, id);
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.poll.timeout;
                 if heard > limit {
-                    self.hear_poll(sent, limit, slot, PollReply::Fault(Fault::Timeout));
+                    self.hear_poll(sent, limit, from, PollReply::Fault(Fault::Timeout));
                 } else {
-                    self.hear_poll(sent, heard, slot, answer.poll_reply());
+                    self.hear_poll(sent, heard, from, answer.poll_reply());
                 }
             }
             Event::ForgottenSubmit => {
@@ -298,20 +400,40 @@ impl<W: Watch> World<'_, W> {
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
-            Event::Told(input) => {
-                self.watch.input(&input);
-                self.engine.handle(*input);
-            }
+            Event::Told(shard, input) => self.tell(shard, at, *input),
         }
     }
 
-    fn collect(&mut self) {
-        for interval in self.engine.take_intervals() {
+    /// A shard is told something, and acts on it in its next turn. One that has finished hears only
+    /// the others.
+    fn tell(&mut self, shard: usize, at: Tick, input: Input) {
+        let shard = &mut self.shards[shard];
+        if shard.has_finished && !matches!(input, Input::News(_)) {
+            return;
+        }
+        self.watch.input(&input);
+        shard.engine.handle(input);
+        if !shard.is_woken {
+            shard.turn_at = shard.turn_at.min(at);
+        }
+    }
+
+    /// Takes what a shard has to report.
+    fn collect(&mut self, shard: usize) {
+        let engine = &mut self.shards[shard].engine;
+        for settled in engine.take_settled() {
+            self.watch.settled(settled);
+        }
+        let ended = engine.take_intervals();
+        if ended.is_empty() {
+            return;
+        }
+        for interval in ended {
+            self.merge.put(shard, interval);
+        }
+        while let Some(interval) = self.merge.take_whole() {
             self.snapshot.absorb(&interval);
             self.watch.interval(&interval);
-        }
-        for settled in self.engine.take_settled() {
-            self.watch.settled(settled);
         }
     }
 }

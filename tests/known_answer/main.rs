@@ -30,7 +30,7 @@ struct Tape {
 }
 
 impl Watch for Tape {
-    fn effect(&mut self, now: Tick, effect: Effect) {
+    fn effect(&mut self, _shard: usize, now: Tick, effect: Effect) {
         match effect {
             Effect::Submit { slot, seq, .. } => self.submits.push((now, slot, seq)),
             Effect::Poll { slot } => self.polls.push((now, slot)),

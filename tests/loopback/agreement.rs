@@ -8,7 +8,7 @@ use crate::support::intake::{Faults, Intake};
 use crate::support::run::{Run, run};
 
 /// 50 works a second for two seconds, asked for ten times a second.
-fn scenario(url: &str, more: &str) -> String {
+pub(crate) fn scenario(url: &str, more: &str) -> String {
     let head = head(url);
     format!(
         "{head}\
@@ -19,7 +19,7 @@ fn scenario(url: &str, more: &str) -> String {
     )
 }
 
-fn check_outcomes(run: &Run, service: &Intake) {
+pub(crate) fn check_outcomes(run: &Run, service: &Intake) {
     for work in run.works.iter().filter(|work| work.accepted_s.is_some()) {
         assert_eq!(service.ids.get(&work.seq), Some(&work.id), "{work:?}");
         let told = &*service.works[&work.id].told;
@@ -46,7 +46,7 @@ fn check_outcomes(run: &Run, service: &Intake) {
 
 /// The works that the service took, and that the run has no id of, are those that the run says it
 /// may have taken.
-fn check_maybe_accepted(run: &Run, service: &Intake) {
+pub(crate) fn check_maybe_accepted(run: &Run, service: &Intake) {
     let seqs = |chosen: fn(&crate::support::run::Work) -> bool| -> BTreeSet<u64> {
         run.works
             .iter()

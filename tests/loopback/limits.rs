@@ -22,14 +22,14 @@ fn scenario(url: &str, rate: &str, more: &str) -> String {
 }
 
 /// How late requests were read, at most: against the instant that `from` says of a work.
-fn largest_delay(run: &Run, log: &[Request], from: impl Fn(u64) -> f64) -> f64 {
+pub(crate) fn largest_delay(run: &Run, log: &[Request], from: impl Fn(u64) -> f64) -> f64 {
     let submits = log.iter().filter(|request| request.method != "GET");
     let late = submits.map(|submit| submit.at - run.wall(from(submit.seq())));
     late.fold(0.0, f64::max)
 }
 
 /// In no window of w seconds are there more than burst + rate x (w + delay) requests.
-fn check_windows(what: &str, times: &[f64], rate: f64, burst: f64, delay: f64) {
+pub(crate) fn check_windows(what: &str, times: &[f64], rate: f64, burst: f64, delay: f64) {
     assert!(times.is_sorted());
     for (first, from) in times.iter().enumerate() {
         let mut count = 0.0;
@@ -46,7 +46,7 @@ fn check_windows(what: &str, times: &[f64], rate: f64, burst: f64, delay: f64) {
     assert!(times.len() > 20, "{what}: the test asks for too little");
 }
 
-fn times(log: &[Request], chosen: impl Fn(&Request) -> bool) -> Vec<f64> {
+pub(crate) fn times(log: &[Request], chosen: impl Fn(&Request) -> bool) -> Vec<f64> {
     log.iter()
         .filter(|request| chosen(request))
         .map(|request| request.at)
@@ -155,7 +155,7 @@ fn a_429_closes_the_gate_for_polls() {
 struct Polls(Vec<f64>);
 
 impl Watch for Polls {
-    fn effect(&mut self, now: Tick, effect: Effect) {
+    fn effect(&mut self, _shard: usize, now: Tick, effect: Effect) {
         if matches!(effect, Effect::Poll { .. }) {
             self.0.push(now.since(Tick::ZERO).seconds());
         }

@@ -11,4 +11,5 @@ mod limits;
 mod profiles;
 mod requests;
 mod security;
+mod shards;
 mod signals;

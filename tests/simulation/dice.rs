@@ -14,7 +14,9 @@ pub(crate) struct Case {
     pub(crate) text: String,
     pub(crate) plan: Plan,
     pub(crate) network: Network,
+    /// When they are told, and what: a stop may lie ahead.
     pub(crate) told: Vec<(Tick, Input)>,
+    pub(crate) shards: usize,
 }
 
 /// Where all choices of a seed come from.
@@ -81,13 +83,23 @@ pub(crate) fn case(seed: u64) -> Case {
             mistake::picture("seed", &text, &mistakes, false)
         )
     });
-    let network = network(&mut dice);
-    let told = told(&mut dice, &plan);
+    let mut network = network(&mut dice);
+    let mut told = told(&mut dice, &plan);
+    let shards = shards(&mut dice, &plan);
+    network.between_shards = Span::from_millis(dice.below(30));
+    if dice.one_in(2) {
+        // As the shell has it: all shards are told before the instant comes.
+        let ahead = Span::from_millis(dice.between(1, 1_500));
+        for (heard, _) in &mut told {
+            *heard = *heard - ahead;
+        }
+    }
     Case {
         text,
         plan,
         network,
         told,
+        shards,
     }
 }
 
@@ -303,7 +315,23 @@ fn network(dice: &mut Dice) -> Network {
         delay,
         late_ratio: if late { 0.05 } else { 0.0 },
         late_most: Span::from_millis(dice.between(1, 2_500)),
+        between_shards: Span::ZERO,
     }
+}
+
+/// One to three, as far as the limits have a part for each.
+fn shards(dice: &mut Dice, plan: &Plan) -> usize {
+    let bursts = [
+        plan.limits.and_then(|limits| limits.bucket),
+        plan.poll.budget,
+    ];
+    let bursts = bursts.iter().flatten().map(|bucket| bucket.burst);
+    let caps = [plan.submit.max_in_flight, plan.http.max_in_flight];
+    let caps = caps.into_iter().filter(|cap| *cap > 0);
+    let ceiling = plan.target.max_rate.map(|_| 1);
+    let most = bursts.chain(caps).chain(ceiling).min().unwrap_or(u32::MAX);
+    let wanted = dice.between(1, 3);
+    usize::try_from(wanted.min(u64::from(most))).unwrap()
 }
 
 /// Stops at random instants: half of them on the millisecond, where arrivals are.

@@ -9,7 +9,7 @@ use plimsoll::time::{Span, Tick};
 
 use crate::dice::Case;
 
-fn case(rest: &str) -> Case {
+pub(crate) fn case(rest: &str) -> Case {
     let text = format!("name = \"found\"\n[target]\nbase_url = \"simulator\"\n{rest}");
     let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
     Case {
@@ -17,6 +17,7 @@ fn case(rest: &str) -> Case {
         plan,
         network: Network::IDEAL,
         told: Vec::new(),
+        shards: 1,
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod dice;
 mod found;
+mod shards;
 mod verdict;
 mod watch;
 
@@ -17,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use plimsoll::record::ledger::Count;
 use plimsoll::record::row::WorkRow;
 use plimsoll::scenario::{Bucket, Rate};
 use plimsoll::sim::world::{self, VirtualRun};
@@ -54,7 +56,8 @@ fn run_unjudged(case: &Case) -> Seen {
 fn run_with(case: &Case, judge: impl Fn(&Case, &Checks<'_>, &VirtualRun)) -> Seen {
     let mut checks = Checks::new(&case.plan);
     let plan = Arc::new(case.plan.clone());
-    let run = world::run(&plan, &case.network, case.told.clone(), &mut checks);
+    let told = case.told.clone();
+    let run = world::run_sharded(&plan, case.shards, &case.network, told, &mut checks);
     judge(case, &checks, &run);
     let Checks { rows, polled, .. } = checks;
     Seen { rows, polled, run }
@@ -64,6 +67,9 @@ fn run_with(case: &Case, judge: impl Fn(&Case, &Checks<'_>, &VirtualRun)) -> See
 struct Reached {
     outcomes: BTreeSet<Outcome>,
     is_exact: bool,
+    shards: usize,
+    /// Ids given again, where several shards must find out together.
+    duplicates: u64,
 }
 
 /// Runs a seed; what failed was printed when it did, the rest is said here.
@@ -80,6 +86,8 @@ fn check(seed: u64) -> Reached {
         Reached {
             outcomes: first.rows.iter().map(|row| row.outcome).collect(),
             is_exact: verdict::is_exact(&case),
+            shards: case.shards,
+            duplicates: first.run.snapshot.counts.get(Count::DuplicateId),
         }
     }));
     outcome.unwrap_or_else(|_| {
@@ -87,10 +95,11 @@ fn check(seed: u64) -> Reached {
             text,
             network,
             told,
+            shards,
             ..
         } = dice::case(seed);
         panic!(
-            "{text}\n{network:?}\n{told:?}\n\nreplay: SEED={seed} cargo test --test simulation seeds"
+            "{text}\n{network:?}\n{told:?}\n{shards} shards\n\nreplay: SEED={seed} cargo test --test simulation seeds"
         )
     })
 }
@@ -121,6 +130,12 @@ fn seeds_keep_every_promise() {
         }
         let exact = reached.iter().filter(|seed| seed.is_exact).count();
         assert!(exact * 8 >= reached.len(), "only {exact} seeds are exact");
+        for shards in 2..=3 {
+            let split = reached.iter().filter(|seed| seed.shards == shards);
+            let found = split.clone().filter(|seed| seed.duplicates > 0);
+            assert!(split.count() * 12 >= reached.len(), "{shards} shards");
+            assert!(found.count() > 0, "{shards} shards found no duplicate");
+        }
     }
 }
 

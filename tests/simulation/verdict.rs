@@ -1,6 +1,6 @@
 //! What is checked when a run has ended: our books against the service's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll::arrival::{Arrival, ArrivalSchedule, Segment};
 use plimsoll::engine::Input;
@@ -22,6 +22,7 @@ pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     check_end(case, run);
     check_rows(case, checks, run);
     check_counts(checks, run);
+    check_duplicates(&case.plan, &checks.rows, run);
     check_budgets(&case.plan, checks);
     check_cap(&case.plan, &checks.rows);
     if case.network.late_ratio <= 0.0 {
@@ -84,7 +85,10 @@ fn most(law: &Law) -> Option<Span> {
 
 /// The end of the load: by the stages, or where it was stopped.
 fn load_end(case: &Case) -> Tick {
-    let stops = case.told.iter().map(|(at, _)| *at);
+    let stops = case.told.iter().filter_map(|(_, input)| match input {
+        Input::StopLoad { at } | Input::StopRun { at } => Some(*at),
+        _ => None,
+    });
     let whole = Tick::ZERO + plimsoll::arrival::length(&case.plan.load);
     stops.fold(whole, Tick::min)
 }
@@ -159,6 +163,23 @@ fn check_counts(checks: &Checks<'_>, run: &VirtualRun) {
     let open = [Outcome::Expired, Outcome::Lost, Outcome::Unresolved];
     let rows = checks.rows.iter().filter(|row| open.contains(&row.outcome));
     assert_eq!(rows.count() as u64, stuck);
+}
+
+/// Where no id is forgotten before the end, each that a work was given again is counted, whichever
+/// shards were given it.
+fn check_duplicates(plan: &Plan, rows: &[WorkRow], run: &VirtualRun) {
+    if Tick::ZERO + plan.poll.remember < run.end {
+        return;
+    }
+    let ids: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.accepted.is_some())
+        .filter_map(|row| row.work_id.as_ref())
+        .map(|id| &*id.0)
+        .collect();
+    let distinct = ids.iter().collect::<BTreeSet<_>>().len();
+    let duplicates = run.snapshot.counts.get(Count::DuplicateId);
+    assert_eq!(duplicates, (ids.len() - distinct) as u64);
 }
 
 /// No window of our own send stamps holds more than its bucket allows.

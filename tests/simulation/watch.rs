@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use plimsoll::engine::{Effect, Engine, Input};
+use plimsoll::record::interval::Interval;
 use plimsoll::record::row::{Settled, WorkRow};
 use plimsoll::scenario::Plan;
 use plimsoll::sim::world::Watch;
@@ -25,9 +26,10 @@ struct Seen {
 /// Sees every effect and every row of a run, and panics at what must not be.
 pub(crate) struct Checks<'a> {
     plan: &'a Plan,
-    by_slot: BTreeMap<Slot, u64>,
+    /// By shard and slot.
+    by_slot: BTreeMap<(usize, Slot), u64>,
     works: BTreeMap<u64, Seen>,
-    rechecked: BTreeSet<Slot>,
+    rechecked: BTreeSet<(usize, Slot)>,
     ended: usize,
     /// When works with an id settled, as long as their ids may be held.
     ids: VecDeque<Tick>,
@@ -37,6 +39,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) submits: u64,
     pub(crate) rows: Vec<WorkRow>,
     turns: u64,
+    /// Where the last interval ended.
+    until: Tick,
     on_the_wire: u32,
 }
 
@@ -54,6 +58,7 @@ impl<'a> Checks<'a> {
             submits: 0,
             rows: Vec::new(),
             turns: 0,
+            until: Tick::ZERO,
             on_the_wire: 0,
         }
     }
@@ -62,7 +67,7 @@ impl<'a> Checks<'a> {
         self.rechecked.len()
     }
 
-    fn submit(&mut self, now: Tick, slot: Slot, seq: u64, intended: Tick) {
+    fn submit(&mut self, now: Tick, slot: (usize, Slot), seq: u64, intended: Tick) {
         assert!(
             intended <= now,
             "arrival {seq} left at {now}, before {intended}"
@@ -86,7 +91,7 @@ impl<'a> Checks<'a> {
         self.by_slot.insert(slot, seq);
     }
 
-    fn poll(&mut self, now: Tick, slot: Slot) {
+    fn poll(&mut self, now: Tick, slot: (usize, Slot)) {
         self.polled.push(now);
         let Some(seq) = self.by_slot.get(&slot) else {
             assert!(self.plan.poll.recheck > 0.0, "a poll of nobody's work");
@@ -127,7 +132,7 @@ impl<'a> Checks<'a> {
 }
 
 impl Watch for Checks<'_> {
-    fn effect(&mut self, now: Tick, effect: Effect) {
+    fn effect(&mut self, shard: usize, now: Tick, effect: Effect) {
         assert!(self.sent.last().is_none_or(|last| *last <= now));
         self.sent.push(now);
         self.on_the_wire += 1;
@@ -138,8 +143,8 @@ impl Watch for Checks<'_> {
                 slot,
                 seq,
                 intended,
-            } => self.submit(now, slot, seq, intended),
-            Effect::Poll { slot } => self.poll(now, slot),
+            } => self.submit(now, (shard, slot), seq, intended),
+            Effect::Poll { slot } => self.poll(now, (shard, slot)),
         }
     }
 
@@ -149,13 +154,19 @@ impl Watch for Checks<'_> {
         }
     }
 
-    fn turn(&mut self, now: Tick, engine: &mut Engine) {
+    fn turn(&mut self, _shard: usize, now: Tick, engine: &mut Engine) {
         engine.check_books(now).unwrap();
         self.turns += 1;
         // Counting what is open walks all rows: not at every turn.
         if self.turns.is_multiple_of(64) {
             self.check_memory(now, engine);
         }
+    }
+
+    /// Intervals of all shards have the same ends, so that one row of them all follows another.
+    fn interval(&mut self, interval: &Interval) {
+        assert_eq!(interval.start, self.until);
+        self.until = interval.end();
     }
 
     fn settled(&mut self, settled: Settled) {

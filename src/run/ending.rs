@@ -1,0 +1,57 @@
+//! What the shards of a run leave behind, as one.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Refusal;
+use crate::shell::driver::Finished;
+use crate::time::Tick;
+use crate::work::{Family, Policy};
+
+/// The end of a run.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// When it was; none if no shard came so far.
+    pub(super) at: Option<Tick>,
+    /// When the load ended.
+    pub(super) load_end: Tick,
+    pub(super) stuck: BTreeMap<Box<str>, u64>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) announced: (Option<Family>, Option<Policy>),
+    pub(super) interrupted: bool,
+    /// Why shards died.
+    pub(super) died: Vec<String>,
+}
+
+impl Ending {
+    /// Of a shard that died there is the reason alone; the others are given back.
+    pub(super) fn of(shards: Vec<Result<Finished, String>>) -> (Self, Vec<Option<Finished>>) {
+        let mut ending = Self::default();
+        let mut left = Vec::new();
+        for shard in shards {
+            left.push(match shard {
+                Ok(finished) => {
+                    ending.add(&finished);
+                    Some(finished)
+                }
+                Err(why) => {
+                    ending.died.push(why);
+                    None
+                }
+            });
+        }
+        (ending, left)
+    }
+
+    fn add(&mut self, shard: &Finished) {
+        self.at = self.at.max(Some(shard.end));
+        self.load_end = self.load_end.max(shard.load_end);
+        for (word, works) in &shard.stuck {
+            *self.stuck.entry(word.clone()).or_insert(0) += works;
+        }
+        // Only the first shard judges.
+        self.refusal = self.refusal.take().or_else(|| shard.refusal.clone());
+        let (family, policy) = shard.announced;
+        self.announced = (self.announced.0.or(family), self.announced.1.or(policy));
+        self.interrupted |= shard.interrupted;
+    }
+}
