@@ -283,6 +283,12 @@ impl Engine {
     /// When to come back if nothing happens before. After [`Engine::next_effect`] has answered that
     /// there is nothing to do, this is later than its `now`.
     pub fn next_wakeup(&self) -> Tick {
+        self.next_wakeup_in_steps(Span(1))
+    }
+
+    /// The same, where what waits for a timer of its own (a poll, a retry) may be late: its instant
+    /// is rounded up to whole steps, so that those which are due close together leave together.
+    pub fn next_wakeup_in_steps(&self, step: Span) -> Tick {
         let mut next = self.interval_end.min(self.peers.wakeup());
         for end in [self.load_end, self.drain_end, self.run_end] {
             if end > self.now {
@@ -290,7 +296,7 @@ impl Engine {
             }
         }
         if let Some(at) = self.timers.next() {
-            next = next.min(at);
+            next = next.min(at.rounded_up(step));
         }
         if self.is_over(self.now) {
             return next;

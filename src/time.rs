@@ -58,6 +58,13 @@ impl Tick {
     pub fn seconds(self) -> f64 {
         Span(self.0).seconds()
     }
+
+    /// The first whole multiple of `step` that is not earlier; [`Tick::NEVER`] beyond all.
+    #[must_use]
+    pub fn rounded_up(self, step: Span) -> Self {
+        let steps = self.0.div_ceil(step.0.max(1));
+        steps.checked_mul(step.0.max(1)).map_or(Self::NEVER, Self)
+    }
 }
 
 impl Add<Span> for Tick {

@@ -27,6 +27,10 @@ use crate::work::{Family, Policy};
 
 /// Effects handed over in one turn at most, so that answers are read in between.
 const EFFECTS_PER_TURN: usize = 64;
+/// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that are
+/// due close together share a wake-up, which costs more than a request does. `poll_wait` has it.
+const STEPS_AN_INTERVAL: u64 = 2_000;
+const LONGEST_STEP: Span = Span(250_000);
 /// Over how many intervals the share of a core is judged.
 const CPU_INTERVALS: usize = 10;
 
@@ -136,6 +140,8 @@ impl Inbox {
 #[derive(Debug)]
 pub struct Driver {
     engine: Engine,
+    /// How finely polls are timed.
+    step: Span,
     clock: RunClock,
     requests: Requests,
     inbox: Inbox,
@@ -170,7 +176,9 @@ impl Driver {
         reports: Reports,
     ) -> Self {
         let inbox = Inbox::default();
+        let interval = requests.plan.poll.interval;
         Self {
+            step: Span(interval.0 / STEPS_AN_INTERVAL).min(LONGEST_STEP),
             requests: Requests::new(client, requests, clock, inbox.clone()),
             engine,
             clock,
@@ -212,7 +220,7 @@ impl Driver {
                 biased;
                 () = self.inbox.arrived.notified() => {}
                 Some(order) = self.inbound.recv() => self.hear(order),
-                rung = alarm.until(self.engine.next_wakeup()) => rung?,
+                rung = alarm.until(self.engine.next_wakeup_in_steps(self.step)) => rung?,
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Origin, Url};
 
 use crate::work::PollUrl;
@@ -140,23 +141,22 @@ impl Template {
     }
 }
 
+/// What is not unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// One path segment or query value: all but the unreserved characters of RFC 3986, section 2.3, is
 /// percent-encoded.
 fn encode(text: &str, url: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     // A URL parser takes `.` and `..` for steps in the path, and `%2E` for a dot. Encoded twice
     // they name nothing and lead nowhere; an intake with such an id is refused anyway.
-    let dots = matches!(text, "." | "..");
-    for byte in text.bytes() {
-        if dots {
-            url.push_str("%252E");
-        } else if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push('%');
-            url.push(char::from(HEX[usize::from(byte >> 4)]));
-            url.push(char::from(HEX[usize::from(byte & 15)]));
-        }
+    if matches!(text, "." | "..") {
+        url.extend(text.chars().map(|_| "%252E"));
+    } else {
+        url.extend(utf8_percent_encode(text, RESERVED));
     }
 }
 

@@ -84,6 +84,10 @@ impl Words {
 /// The beginning of a hostile word, without anything that a terminal obeys: such characters are
 /// spelled out, as the word goes into files that people look at.
 pub(crate) fn short(word: &str) -> Box<str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if word.len() <= SHOWN && word.bytes().all(is_plain) {
+        return word.into();
+    }
     let mut shown = String::new();
     for character in word.chars().take(SHOWN) {
         if is_obeyed(character) {

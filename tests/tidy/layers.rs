@@ -31,7 +31,15 @@ const MODULES: &[Module] = &[
     Module(
         "wire",
         1,
-        &["httpdate", "jiff", "serde", "serde_json", "sfv", "url"],
+        &[
+            "httpdate",
+            "jiff",
+            "percent_encoding",
+            "serde",
+            "serde_json",
+            "sfv",
+            "url",
+        ],
     ),
     Module("arrival", 2, &["libm", "rand_chacha", "rand_distr"]),
     Module("record", 3, &["hdrhistogram"]),
