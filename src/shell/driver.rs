@@ -27,8 +27,8 @@ use crate::work::{Family, Policy};
 
 /// Effects handed over in one turn at most, so that answers are read in between.
 const EFFECTS_PER_TURN: usize = 64;
-/// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that are
-/// due close together share a wake-up, which costs more than a request does. `poll_wait` has it.
+/// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that
+/// are due close together share a wake-up, which costs more than a request does. `poll_wait` has it.
 const STEPS_AN_INTERVAL: u64 = 2_000;
 const LONGEST_STEP: Span = Span(250_000);
 /// Over how many intervals the share of a core is judged.
