@@ -347,6 +347,11 @@ impl Engine {
         self.announced
     }
 
+    /// How many rows [`Engine::take_settled`] would yield.
+    pub fn settled_rows(&self) -> usize {
+        self.settled.len()
+    }
+
     /// The rows of submissions that have settled since the last call.
     pub fn take_settled(&mut self) -> Vec<Settled> {
         std::mem::take(&mut self.settled)

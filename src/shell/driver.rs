@@ -27,6 +27,8 @@ use crate::work::{Family, Policy};
 
 /// Effects handed over in one turn at most, so that answers are read in between.
 const EFFECTS_PER_TURN: usize = 64;
+/// Rows wait until there are so many, or an interval ends: each message wakes the collector.
+const ROWS_A_MESSAGE: usize = 256;
 /// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that
 /// are due close together share a wake-up, which costs more than a request does. `poll_wait` has it.
 const STEPS_AN_INTERVAL: u64 = 2_000;
@@ -280,14 +282,15 @@ impl Driver {
     }
 
     fn report(&mut self) {
-        let settled = self.engine.take_settled();
-        if !settled.is_empty() {
+        let ended = self.engine.take_intervals();
+        let held = self.engine.settled_rows();
+        if held >= ROWS_A_MESSAGE || (held > 0 && !ended.is_empty()) {
+            let settled = self.engine.take_settled();
             let rows = settled.len() as u64;
             if self.reports.send(Message::Settled(settled)).is_err() {
                 self.health.rows_lost += rows;
             }
         }
-        let ended = self.engine.take_intervals();
         if !ended.is_empty() {
             self.look_at_ourselves();
         }

@@ -17,9 +17,9 @@ use super::secret::Secret;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
-/// Messages of all shards that the collector may be behind by. A message holds the rows of one
-/// turn, at most a few hundred, or one interval.
-const MESSAGES: usize = 4_096;
+/// Messages of all shards that the collector may be behind by. A message holds a few hundred rows or
+/// one interval.
+const MESSAGES: usize = 1_024;
 
 /// The channel in which all shards report to the collector.
 pub fn reports() -> (Sender<FromShard>, Receiver<FromShard>) {
