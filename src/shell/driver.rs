@@ -30,7 +30,7 @@ const EFFECTS_PER_TURN: usize = 64;
 /// Rows wait until there are so many, or an interval ends: each message wakes the collector.
 const ROWS_A_MESSAGE: usize = 256;
 /// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that
-/// are due close together share a wake-up, which costs more than a request does. `poll_wait` has it.
+/// are due close together share a wake-up, which costs more than a request. `poll_wait` has it.
 const STEPS_AN_INTERVAL: u64 = 2_000;
 const LONGEST_STEP: Span = Span(250_000);
 /// Over how many intervals the share of a core is judged.

@@ -17,8 +17,8 @@ use super::secret::Secret;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
-/// Messages of all shards that the collector may be behind by. A message holds a few hundred rows or
-/// one interval.
+/// Messages of all shards that the collector may be behind by. A message holds a few hundred rows
+/// or one interval.
 const MESSAGES: usize = 1_024;
 
 /// The channel in which all shards report to the collector.
