@@ -250,7 +250,7 @@ def machine():
     return {
         "cpu": model,
         "cores": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "rustc": output("rustc", "--version"),
         "commit": output("git", "rev-parse", "--short", "HEAD"),
         "clean": not output("git", "status", "--porcelain", "--", "src", "benches", "Cargo.lock"),
