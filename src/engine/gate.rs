@@ -369,9 +369,9 @@ mod tests {
         );
     }
 
-    #[test]
-    fn announced_quotas_are_spread_over_their_window_where_the_scenario_learns() {
-        let hint = RateHint {
+    /// Ten requests remain for 5 s; after that the policy is 2/s.
+    fn ten_in_five_seconds() -> RateHint {
+        RateHint {
             remaining: Some(Remaining {
                 requests: 10,
                 reset: Span::from_secs(5),
@@ -381,7 +381,12 @@ mod tests {
                 window: Span::from_secs(50),
             }),
             ..RateHint::default()
-        };
+        }
+    }
+
+    #[test]
+    fn announced_quotas_are_spread_over_their_window_where_the_scenario_learns() {
+        let hint = ten_in_five_seconds();
         let mut deaf = Gate::new(false, 1);
         deaf.announced(at(0), &hint, 0);
         let mut gate = Gate::new(true, 1);
@@ -408,17 +413,7 @@ mod tests {
 
     #[test]
     fn the_gates_of_all_shards_share_what_is_announced() {
-        let hint = RateHint {
-            remaining: Some(Remaining {
-                requests: 10,
-                reset: Span::from_secs(5),
-            }),
-            policy: Some(Policy {
-                quota: 100,
-                window: Span::from_secs(50),
-            }),
-            ..RateHint::default()
-        };
+        let hint = ten_in_five_seconds();
         let (mut remaining, mut later) = (0, 0);
         for _ in 0..3 {
             let mut gate = Gate::new(true, 3);

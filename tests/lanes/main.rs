@@ -11,9 +11,10 @@ use plimsoll::shell::secret;
 use plimsoll::time::Span;
 use plimsoll::work::Fault;
 use proptest::prelude::*;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime;
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -317,6 +318,27 @@ fn nobody_there_is_no_connection() {
             assert_eq!(asking.poll().await, nobody, "{lane:?}");
             assert_eq!(asking.submit(b"{}".to_vec()).await, nobody, "{lane:?}");
             assert_eq!(asking.counts.take_opened(), 0);
+        });
+    }
+}
+
+#[test]
+fn many_at_once_stand_in_line_for_connections_and_all_are_answered() {
+    // Far more than are opened at once; that each attempt fails is no reason to forget the next.
+    for lane in Lane::ALL {
+        let url = canned::nobody();
+        ask(lane, &url, "", async |asking| {
+            let asking = Rc::new(asking);
+            let polls: Vec<_> = (0..1_000)
+                .map(|_| {
+                    let asking = Rc::clone(&asking);
+                    spawn_local(async move { asking.poll().await })
+                })
+                .collect();
+            for poll in polls {
+                let nobody = Came::Nothing(Fault::Connect, None, false);
+                assert_eq!(poll.await.unwrap(), nobody, "{lane:?}");
+            }
         });
     }
 }
