@@ -208,6 +208,29 @@ mod tests {
         assert!((middle - float(low.unwrap()) - spread).abs() < 3.0);
     }
 
+    /// At `n = 1`, `q = 0.95` the lowest rank covers with a probability of exactly 95 %, and which
+    /// side of it the sum of the weights falls on is a matter of its last bit: there, either answer
+    /// is right. Drawn by chance, such a case came up once in fifty runs of this test.
+    #[test]
+    fn ranks_are_the_tightest_that_hold_and_a_tie_may_go_either_way() {
+        const TIE: f64 = 1e-9;
+        for q in [0.5, 0.9, 0.95, 0.99, 0.999] {
+            for n in (1_u64..300).chain((300..3_000).step_by(7)) {
+                let oracle = Binomial::new(q, n).unwrap();
+                let below = |rank: u64| rank.checked_sub(1).map_or(0.0, |k| oracle.cdf(k));
+                let (low, high) = rank_bounds(q, n);
+                let low = low.unwrap_or(0);
+                assert!(below(low) <= 0.05 + TIE, "{q}, {n}: {low}");
+                assert!(below(low + 1) > 0.05 - TIE, "{q}, {n}: {low}");
+                // Above the largest sample there is no bound but infinity.
+                let high = high.unwrap_or(n + 1);
+                let covers = |rank: u64| if rank > n { 1.0 } else { below(rank) };
+                assert!(covers(high) >= 0.95 - TIE, "{q}, {n}: {high}");
+                assert!(covers(high - 1) < 0.95 + TIE, "{q}, {n}: {high}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn small_cases_equal_another_implementation(
@@ -223,22 +246,6 @@ mod tests {
             }
             if k < n {
                 prop_assert!(near(Beta::new(k + 1.0, n - k).unwrap().cdf(high), 0.95));
-            }
-        }
-
-        #[test]
-        fn ranks_are_the_tightest_that_hold(
-            n in 1_u64..3_000, q in prop::sample::select(vec![0.5, 0.9, 0.95, 0.99, 0.999])
-        ) {
-            let below = |rank: u64| if rank == 0 { 0.0 } else { at_most(rank - 1, n, q) };
-            let (low, high) = rank_bounds(q, n);
-            match low {
-                Some(rank) => prop_assert!(below(rank) <= 0.05 && below(rank + 1) > 0.05),
-                None => prop_assert!(below(1) > 0.05),
-            }
-            match high {
-                Some(rank) => prop_assert!(below(rank) >= 0.95 && below(rank - 1) < 0.95),
-                None => prop_assert!(1.0 - q.powf(float(n)) < 0.95),
             }
         }
     }
