@@ -7,7 +7,8 @@
 //! that wakes late.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Service, Truth, draw};
@@ -132,24 +133,33 @@ struct Sleeper {
     has_finished: bool,
 }
 
-struct World<'a, W> {
-    plan: &'a Plan,
-    network: &'a Network,
+/// The engines of all shards, the service, and what is on its way between them.
+pub struct World {
+    plan: Arc<Plan>,
+    network: Network,
     shards: Vec<Sleeper>,
     service: Service,
     heap: BinaryHeap<Reverse<Entry>>,
     order: u64,
     messages: ChaCha8Rng,
-    merge: Merge,
-    snapshot: Snapshot,
-    watch: &'a mut W,
+    now: Tick,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("shards", &self.shards.len())
+            .field("events", &self.heap.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Runs a plan to its end, as one shard. `told` are things that happen from outside, such as a
 /// stop.
 ///
 /// # Panics
-/// When the engine breaks its contract: it asks to be woken in the past, or never.
+/// As [`World::step`].
 pub fn run(
     plan: &Arc<Plan>,
     network: &Network,
@@ -162,7 +172,7 @@ pub fn run(
 /// The same, as so many shards; each of them is told everything.
 ///
 /// # Panics
-/// As [`run`], and if the plan cannot be split so.
+/// As [`World::step`], and if the plan cannot be split so.
 pub fn run_sharded(
     plan: &Arc<Plan>,
     shards: usize,
@@ -170,62 +180,154 @@ pub fn run_sharded(
     told: Vec<(Tick, Input)>,
     watch: &mut impl Watch,
 ) -> VirtualRun {
-    let of = shards as u64;
-    let shard = |index| Sleeper {
-        engine: Engine::new(Arc::clone(plan), Segment { index, of }),
-        turn_at: Tick::ZERO,
-        is_woken: true,
-        has_finished: false,
-    };
-    let mut world = World {
-        shards: (0..of).map(shard).collect(),
-        service: Service::new(&plan.simulator, plan.seed, None),
-        heap: BinaryHeap::new(),
-        order: 0,
-        messages: stream(plan.seed, Purpose::NETWORK, 0),
+    let service = Service::new(&plan.simulator, plan.seed, None);
+    let mut world = World::new(plan, shards, network.clone(), service);
+    for (at, input) in told {
+        world.tell(at, &input);
+    }
+    let mut gathered = Gathered {
         merge: Merge::new(shards),
         snapshot: Snapshot::default(),
-        plan,
-        network,
-        watch,
     };
-    for (at, input) in told {
+    while world.step(watch) {
         for shard in 0..shards {
-            world.put(at, Event::Told(shard, Box::new(input.clone())));
+            gathered.take(shard, world.engine(shard), watch);
         }
     }
-    world.run()
+    let end = world.now();
+    let (mut engines, service) = world.end();
+    for (shard, engine) in engines.iter_mut().enumerate() {
+        for (word, works) in engine.close(end) {
+            *gathered.snapshot.stuck.entry(word).or_insert(0) += works;
+        }
+        gathered.take(shard, engine, watch);
+    }
+    VirtualRun {
+        snapshot: gathered.snapshot,
+        truth: service.close(end),
+        end,
+    }
 }
 
-impl<W: Watch> World<'_, W> {
-    fn run(mut self) -> VirtualRun {
-        let mut now = Tick::ZERO;
-        loop {
-            for shard in 0..self.shards.len() {
-                if self.shards[shard].turn_at <= now {
-                    self.turn(shard, now);
-                }
+/// What the shards have reported, as one.
+struct Gathered {
+    merge: Merge,
+    snapshot: Snapshot,
+}
+
+impl Gathered {
+    /// Takes what a shard has to report.
+    fn take(&mut self, shard: usize, engine: &mut Engine, watch: &mut impl Watch) {
+        if engine.settled_rows() > 0 {
+            for settled in engine.take_settled() {
+                watch.settled(settled);
             }
-            if self.shards.iter().all(|shard| shard.has_finished) {
-                break;
-            }
-            now = self.next_instant().max(now);
-            while let Some((at, event)) = self.take_event(now) {
-                self.happen(at, event);
-            }
-            self.oversleep(now);
         }
-        self.close(now)
+        let ended = engine.take_intervals();
+        if ended.is_empty() {
+            return;
+        }
+        for interval in ended {
+            self.merge.put(shard, interval);
+        }
+        while let Some(interval) = self.merge.take_whole() {
+            self.snapshot.absorb(&interval);
+            watch.interval(&interval);
+        }
+    }
+}
+
+impl World {
+    /// A world at the origin of the run.
+    ///
+    /// # Panics
+    /// If the plan cannot be split into so many shards.
+    pub fn new(plan: &Arc<Plan>, shards: usize, network: Network, service: Service) -> Self {
+        let of = shards as u64;
+        let shard = |index| Sleeper {
+            engine: Engine::new(Arc::clone(plan), Segment { index, of }),
+            turn_at: Tick::ZERO,
+            is_woken: true,
+            has_finished: false,
+        };
+        Self {
+            shards: (0..of).map(shard).collect(),
+            service,
+            heap: BinaryHeap::new(),
+            order: 0,
+            messages: stream(plan.seed, Purpose::NETWORK, 0),
+            now: Tick::ZERO,
+            plan: Arc::clone(plan),
+            network,
+        }
+    }
+
+    /// The instant that the world has come to.
+    pub const fn now(&self) -> Tick {
+        self.now
+    }
+
+    /// The engine of a shard, to take what it has to report.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    pub fn engine(&mut self, shard: usize) -> &mut Engine {
+        &mut self.shards[shard].engine
+    }
+
+    /// Every shard is told something at this instant, or at once where it has passed.
+    pub fn tell(&mut self, at: Tick, input: &Input) {
+        for shard in 0..self.shards.len() {
+            let input = Box::new(input.clone());
+            self.put(at.max(self.now), Event::Told(shard, input));
+        }
+    }
+
+    /// Shards do what is due now, and time goes on to the next thing that happens. False once all
+    /// shards have finished.
+    ///
+    /// # Panics
+    /// When an engine breaks its contract: it asks to be woken in the past, or never.
+    pub fn step(&mut self, watch: &mut impl Watch) -> bool {
+        let now = self.now;
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].turn_at <= now {
+                self.turn(shard, now, watch);
+            }
+        }
+        if self.shards.iter().all(|shard| shard.has_finished) {
+            return false;
+        }
+        self.now = self.next_instant().max(now);
+        while let Some((at, event)) = self.take_event(self.now) {
+            self.happen(at, event, watch);
+        }
+        self.oversleep(self.now);
+        true
+    }
+
+    /// The end of the run: the engines, which have heard what the others had still to tell and are
+    /// to be closed as of now, and the service.
+    pub fn end(mut self) -> (Vec<Engine>, Service) {
+        while let Some(Reverse(Entry { event, .. })) = self.heap.pop() {
+            if let Event::Told(shard, input) = event
+                && matches!(*input, Input::News(_))
+            {
+                self.shards[shard].engine.handle(*input);
+            }
+        }
+        let engines = self.shards.into_iter().map(|shard| shard.engine);
+        (engines.collect(), self.service)
     }
 
     /// A shard does what it wants to do.
-    fn turn(&mut self, shard: usize, now: Tick) {
+    fn turn(&mut self, shard: usize, now: Tick, watch: &mut impl Watch) {
         while let Some(effect) = self.shards[shard].engine.next_effect(now) {
-            self.watch.effect(shard, now, effect);
+            watch.effect(shard, now, effect);
             self.carry(shard, now, effect);
         }
         let sleeper = &mut self.shards[shard];
-        self.watch.turn(shard, now, &mut sleeper.engine);
+        watch.turn(shard, now, &mut sleeper.engine);
         sleeper.has_finished |= sleeper.engine.is_finished(now);
         let news = sleeper.engine.take_news(sleeper.has_finished);
         sleeper.turn_at = sleeper.engine.next_wakeup();
@@ -240,10 +342,10 @@ impl<W: Watch> World<'_, W> {
             let input = Box::new(Input::News(news));
             self.put(now + self.network.between_shards, Event::Told(to, input));
         }
-        self.collect(shard);
     }
 
     /// The next thing that has happened by now.
+    #[inline]
     fn take_event(&mut self, now: Tick) -> Option<(Tick, Event)> {
         let Reverse(next) = self.heap.peek()?;
         if next.at > now {
@@ -253,6 +355,7 @@ impl<W: Watch> World<'_, W> {
         Some((at, event))
     }
 
+    #[inline]
     fn next_instant(&self) -> Tick {
         let event = self.heap.peek().map(|Reverse(entry)| entry.at);
         let turns = self.shards.iter().map(|shard| shard.turn_at);
@@ -260,6 +363,7 @@ impl<W: Watch> World<'_, W> {
     }
 
     /// Shards that are to be woken now may sleep on.
+    #[inline]
     fn oversleep(&mut self, now: Tick) {
         let ratio = self.network.late_ratio;
         for shard in &mut self.shards {
@@ -274,30 +378,7 @@ impl<W: Watch> World<'_, W> {
         }
     }
 
-    /// The end of the run, once each shard has heard what the others had still to tell.
-    fn close(mut self, now: Tick) -> VirtualRun {
-        while let Some(Reverse(Entry { event, .. })) = self.heap.pop() {
-            if let Event::Told(shard, input) = event
-                && matches!(*input, Input::News(_))
-            {
-                self.shards[shard].engine.handle(*input);
-            }
-        }
-        let mut stuck = BTreeMap::new();
-        for shard in 0..self.shards.len() {
-            for (word, works) in self.shards[shard].engine.close(now) {
-                *stuck.entry(word).or_insert(0) += works;
-            }
-            self.collect(shard);
-        }
-        self.snapshot.stuck = stuck;
-        VirtualRun {
-            snapshot: self.snapshot,
-            truth: self.service.close(now),
-            end: now,
-        }
-    }
-
+    #[inline]
     fn put(&mut self, at: Tick, event: Event) {
         self.order += 1;
         self.heap.push(Reverse(Entry {
@@ -316,6 +397,7 @@ impl<W: Watch> World<'_, W> {
 
     /// Puts a message on its way. One that arrives after its timeout is served all the same, but
     /// the timeout is heard when it passes.
+    #[inline]
     fn carry(&mut self, shard: usize, now: Tick, effect: Effect) {
         let at = now + self.delay();
         match effect {
@@ -368,7 +450,7 @@ impl<W: Watch> World<'_, W> {
         self.put(at, Event::Told(from.shard, Box::new(input)));
     }
 
-    fn happen(&mut self, at: Tick, event: Event) {
+    fn happen(&mut self, at: Tick, event: Event, watch: &mut impl Watch) {
         match event {
             Event::SubmitArrives { from, sent } => {
                 let answer = self.service.submit(at);
@@ -400,40 +482,21 @@ impl<W: Watch> World<'_, W> {
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
-            Event::Told(shard, input) => self.tell(shard, at, *input),
+            Event::Told(shard, input) => self.hear(shard, at, *input, watch),
         }
     }
 
     /// A shard is told something, and acts on it in its next turn. One that has finished hears only
     /// the others.
-    fn tell(&mut self, shard: usize, at: Tick, input: Input) {
+    fn hear(&mut self, shard: usize, at: Tick, input: Input, watch: &mut impl Watch) {
         let shard = &mut self.shards[shard];
         if shard.has_finished && !matches!(input, Input::News(_)) {
             return;
         }
-        self.watch.input(&input);
+        watch.input(&input);
         shard.engine.handle(input);
         if !shard.is_woken {
             shard.turn_at = shard.turn_at.min(at);
-        }
-    }
-
-    /// Takes what a shard has to report.
-    fn collect(&mut self, shard: usize) {
-        let engine = &mut self.shards[shard].engine;
-        for settled in engine.take_settled() {
-            self.watch.settled(settled);
-        }
-        let ended = engine.take_intervals();
-        if ended.is_empty() {
-            return;
-        }
-        for interval in ended {
-            self.merge.put(shard, interval);
-        }
-        while let Some(interval) = self.merge.take_whole() {
-            self.snapshot.absorb(&interval);
-            self.watch.interval(&interval);
         }
     }
 }
