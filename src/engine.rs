@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::arrival::{ArrivalSchedule, Segment};
+use crate::arrival::{Arrival, ArrivalSchedule, Segment};
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges, balance};
 use crate::record::row::{Settled, WorkRow};
@@ -352,7 +352,8 @@ impl Engine {
         self.settled.len()
     }
 
-    /// The rows of submissions that have settled since the last call.
+    /// The rows of submissions that have settled since the last call: of all, or where the plan
+    /// wants no rows of those that have something to explain.
     pub fn take_settled(&mut self) -> Vec<Settled> {
         std::mem::take(&mut self.settled)
     }
@@ -407,10 +408,7 @@ impl Engine {
         // Whatever was counted as due has a row, also where the load was stopped at that instant.
         let counted = self.due_arrivals.peek().map_or(u64::MAX, |next| next.seq);
         while let Some(arrival) = self.arrivals.peek().filter(|next| next.seq < counted) {
-            self.settled.push(Settled {
-                row: unsent(arrival, Outcome::Queued),
-                body: None,
-            });
+            self.leave_unsent(arrival, Outcome::Queued);
             self.arrivals.next();
         }
         let word = |number: &Option<u8>| match *number {
@@ -508,6 +506,9 @@ impl Engine {
         if is_stuck {
             *self.stuck.entry(last_word).or_insert(0) += 1;
         }
+        if !self.has_row(outcome) {
+            return;
+        }
         let id = self.works.id(slot.index);
         let row = WorkRow {
             seq: work.seq,
@@ -532,6 +533,22 @@ impl Engine {
         self.settled.push(Settled { row, body });
     }
 
+    /// Books an arrival that is not sent.
+    fn leave_unsent(&mut self, arrival: Arrival, outcome: Outcome) {
+        if self.has_row(outcome) {
+            self.settled.push(Settled {
+                row: unsent(arrival, outcome),
+                body: None,
+            });
+        }
+    }
+
+    /// Whether a submission that ended so is reported: without rows only what goes into
+    /// `failures.jsonl` is.
+    fn has_row(&self, outcome: Outcome) -> bool {
+        self.plan.report.works || outcome.explains()
+    }
+
     /// Records what a terminal answer shows.
     fn record_end(&mut self, intended: Tick, detected: Tick, outcome: Outcome) {
         let waited = detected.since(intended);
@@ -548,7 +565,7 @@ impl Engine {
 }
 
 /// The row of an arrival that was never sent.
-fn unsent(arrival: crate::arrival::Arrival, outcome: Outcome) -> WorkRow {
+fn unsent(arrival: Arrival, outcome: Outcome) -> WorkRow {
     WorkRow {
         seq: arrival.seq,
         stage: arrival.stage,

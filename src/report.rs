@@ -89,7 +89,10 @@ impl Facts {
             cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),
-            notes: Vec::new(),
+            notes: (!plan.report.works)
+                .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
+                .into_iter()
+                .collect(),
         }
     }
 

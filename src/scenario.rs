@@ -459,6 +459,8 @@ pub struct ValidityLimits {
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportPlan {
+    /// Whether `works.csv` has a row for each submission; otherwise it has none.
+    pub works: bool,
     /// Bytes of one body kept in `failures.jsonl`.
     pub body_bytes: u64,
     /// Bytes of all last bodies of open works held in memory.

@@ -285,6 +285,19 @@ impl Outcome {
         Self::Submitting,
     ];
 
+    /// Whether a submission that ended so has something to explain, in `failures.jsonl`.
+    pub const fn explains(self) -> bool {
+        match self {
+            Self::Failed
+            | Self::Expired
+            | Self::Lost
+            | Self::Unresolved
+            | Self::Rejected
+            | Self::IntakeFailed => true,
+            Self::Completed | Self::Dropped | Self::Queued | Self::Submitting => false,
+        }
+    }
+
     /// The word in `works.csv` and `summary.json`.
     pub const fn word(self) -> &'static str {
         match self {

@@ -4,11 +4,10 @@ use std::num::NonZeroU16;
 
 use super::lifecycle::{Event, Next, Stage, next};
 use super::works::Work;
-use super::{Effect, Engine, Refusal, Trip, unsent};
+use super::{Effect, Engine, Refusal, Trip};
 use crate::arrival::Arrival;
 use crate::record::Metric;
 use crate::record::ledger::Count;
-use crate::record::row::Settled;
 use crate::scenario::Overload;
 use crate::time::{MaybeTick, Span, Tick};
 use crate::work::{
@@ -154,10 +153,7 @@ impl Engine {
     fn drop_arrival(&mut self, arrival: Arrival) {
         self.arrivals.next();
         self.recorder.count(Count::Dropped);
-        self.settled.push(Settled {
-            row: unsent(arrival, Outcome::Dropped),
-            body: None,
-        });
+        self.leave_unsent(arrival, Outcome::Dropped);
     }
 
     fn send(&mut self, arrival: Arrival, now: Tick) -> Effect {

@@ -48,7 +48,7 @@ impl Failures {
     /// Writes the line of a work that went wrong, if the allowance of its outcome lasts.
     pub fn write(&mut self, to: &mut impl io::Write, settled: &Settled) -> io::Result<()> {
         let row = &settled.row;
-        if !explains(row.outcome) {
+        if !row.outcome.explains() {
             return Ok(());
         }
         let seen = &mut self.seen[row.outcome as usize];
@@ -91,19 +91,6 @@ impl Failures {
     }
 }
 
-/// Whether works of this outcome have something to explain.
-const fn explains(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Failed
-        | Outcome::Expired
-        | Outcome::Lost
-        | Outcome::Unresolved
-        | Outcome::Rejected
-        | Outcome::IntakeFailed => true,
-        Outcome::Completed | Outcome::Dropped | Outcome::Queued | Outcome::Submitting => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture::run;
@@ -121,6 +108,7 @@ mod tests {
     }
 
     const PLAN: ReportPlan = ReportPlan {
+        works: true,
         body_bytes: 7,
         open_body_bytes: 0,
         failures: 2,

@@ -10,7 +10,8 @@ use std::{fmt, io};
 use csv::{ReaderBuilder, StringRecord};
 
 use super::hlog::{self, tick};
-use super::{EndedBy, Facts, Reason, summary, text::number};
+use super::summary::{self, Recalled};
+use super::{EndedBy, Facts, Reason, text::number};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
 use crate::record::interval::Interval;
@@ -104,20 +105,12 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         snapshot.histograms.merge(histograms);
     }
     let recalled = earlier.and_then(|bytes| summary::recall(bytes, &facts));
-    let (mut facts, reasons) = recalled.unwrap_or_else(|| {
-        let staged = rows.iter().filter(|row| row.stage.is_some());
-        let load = staged.map(Interval::end).filter(|at| *at <= end).max();
-        let load = load.map_or(Span::ZERO, |at| at.since(Tick::ZERO));
-        let killed = Facts {
-            started_at: log.started_at.unwrap_or(0),
-            load: load.min(facts.load_planned),
-            duration: end.since(Tick::ZERO),
-            ended_by: EndedBy::Killed,
-            ..facts
-        };
-        (killed, Vec::new())
-    });
-    let (stuck, works_torn) = stuck(works, &snapshot)?;
+    let Recalled {
+        mut facts,
+        reasons,
+        stuck: earlier,
+    } = recalled.unwrap_or_else(|| killed(facts, &log, &rows, end));
+    let (stuck, works_torn) = stuck(works, &snapshot, earlier)?;
     snapshot.stuck = stuck;
     if facts.ended_by == EndedBy::Killed {
         facts.notes.push(format!(
@@ -141,6 +134,24 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         snapshot,
         reasons,
     })
+}
+
+/// What is known of a run that was killed, and ended at `end` as far as the files tell.
+fn killed(facts: Facts, log: &hlog::Log, rows: &[Interval], end: Tick) -> Recalled {
+    let staged = rows.iter().filter(|row| row.stage.is_some());
+    let load = staged.map(Interval::end).filter(|at| *at <= end).max();
+    let load = load.map_or(Span::ZERO, |at| at.since(Tick::ZERO));
+    Recalled {
+        facts: Facts {
+            started_at: log.started_at.unwrap_or(0),
+            load: load.min(facts.load_planned),
+            duration: end.since(Tick::ZERO),
+            ended_by: EndedBy::Killed,
+            ..facts
+        },
+        reasons: Vec::new(),
+        stuck: BTreeMap::new(),
+    }
 }
 
 /// Remembers the last byte that was read: a file that does not end with a line end was cut off.
@@ -307,10 +318,12 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
     Ok(interval)
 }
 
-/// Open, expired and lost works by their last status word, as far as `works.csv` knows it.
+/// Open, expired and lost works by their last status word: as `works.csv` knows it, where that has
+/// them all; otherwise as an earlier summary does; otherwise as far as `works.csv` knows it.
 fn stuck(
     works: &mut dyn io::Read,
     snapshot: &Snapshot,
+    earlier: BTreeMap<Box<str>, u64>,
 ) -> Result<(BTreeMap<Box<str>, u64>, bool), Unreadable> {
     let mut stuck: BTreeMap<Box<str>, u64> = BTreeMap::new();
     let words = [Outcome::Expired, Outcome::Lost, Outcome::Unresolved].map(Outcome::word);
@@ -331,7 +344,9 @@ fn stuck(
     let counts = &snapshot.counts;
     let all = counts.get(Count::Expired) + counts.get(Count::Lost) + snapshot.gauges.backlog;
     let unknown = all.saturating_sub(stuck.values().sum());
-    if unknown > 0 {
+    if unknown > 0 && earlier.values().sum::<u64>() == all {
+        stuck = earlier;
+    } else if unknown > 0 {
         stuck.insert(NOT_RECORDED.into(), unknown);
     }
     Ok((stuck, torn))

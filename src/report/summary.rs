@@ -1,5 +1,7 @@
 //! `summary.json`: the result of a run for machines. The shapes of the file live here.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -293,10 +295,20 @@ pub(super) fn wall(micros: i64) -> String {
     format!("{at:.6}")
 }
 
-/// What an earlier `summary.json` knows and the other files of the run do not: how the run went, as
-/// facts on top of `facts`, and the reasons that only its world could know. `None` if it is not a
-/// summary that this version wrote: then the run is reported as one that was killed.
-pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
+/// What an earlier `summary.json` knows and the other files of the run do not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recalled {
+    /// How the run went.
+    pub facts: Facts,
+    /// Why it is not to be trusted, as far as only its world could know.
+    pub reasons: Vec<Reason>,
+    /// Works that are stuck by their last status, of which `works.csv` may have no rows.
+    pub stuck: BTreeMap<Box<str>, u64>,
+}
+
+/// Reads an earlier summary, as facts on top of `facts`. `None` if it is not a summary that this
+/// version wrote: then the run is reported as one that was killed.
+pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
     let summary: Value = serde_json::from_slice(bytes).ok()?;
     if summary["schema"] != SCHEMA {
         return None;
@@ -332,7 +344,16 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<(Facts, Vec<Reason>)> {
     };
     let reasons = summary["validity"]["reasons"].as_array()?;
     let reasons = reasons.iter().filter_map(reason).collect();
-    Some((facts, reasons))
+    let stuck = |line: &Value| Some((line["status"].as_str()?.into(), line["count"].as_u64()?));
+    Some(Recalled {
+        facts,
+        reasons,
+        stuck: summary["stuck"]
+            .as_array()?
+            .iter()
+            .filter_map(stuck)
+            .collect(),
+    })
 }
 
 /// A reason that cannot be judged again from the samples.
@@ -465,9 +486,10 @@ mod tests {
     fn a_summary_recalls_what_the_files_do_not_know() {
         let report = report();
         let bytes = write(&report);
-        let (recalled, reasons) = recall(&bytes, &facts()).unwrap();
-        assert_eq!(recalled, report.facts);
-        assert_eq!(reasons, report.reasons);
+        let recalled = recall(&bytes, &facts()).unwrap();
+        assert_eq!(recalled.facts, report.facts);
+        assert_eq!(recalled.reasons, report.reasons);
+        assert_eq!(recalled.stuck, report.snapshot.stuck);
         assert_eq!(recall(&bytes[..bytes.len() - 9], &facts()), None);
         assert_eq!(recall(b"{}", &facts()), None);
     }

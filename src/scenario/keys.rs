@@ -178,6 +178,7 @@ pub const KEYS: &[Key] = &[
     key("validity.cpu_share", Number(0.01, 1.0), Default("0.95"), "The largest share of a core that the generator may use over ten seconds."),
 
     key("report", Kind::Table, TABLE, "What is written."),
+    key("report.works", Choice(&["all", "none"]), Default("\"all\""), "Rows of works.csv: one for each submission, or none, for runs of so many that nobody reads them. The books and every quantile stay the same."),
     key("report.body_bytes", Size, Default("\"16KiB\""), "Bytes of one body kept in failures.jsonl."),
     key("report.open_body_bytes", Size, Default("\"16MiB\""), "Bytes of all last bodies of open works held in memory."),
     key("report.failures", Integer(0, i64::MAX), Default("1000"), "Lines of failures.jsonl for each outcome."),

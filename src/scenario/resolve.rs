@@ -77,6 +77,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
             cpu_share: top.number("validity.cpu_share"),
         },
         report: ReportPlan {
+            works: top.text("report.works") == "all",
             body_bytes: top.size("report.body_bytes"),
             open_body_bytes: top.size("report.open_body_bytes"),
             failures: top.integer("report.failures"),

@@ -43,6 +43,8 @@ type Written = Result<(), Unwritable>;
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// Whether works have rows.
+    has_rows: bool,
     works: WorkWriter<BufWriter<File>>,
     intervals: IntervalWriter<BufWriter<File>>,
     histograms: BufWriter<File>,
@@ -82,6 +84,7 @@ impl RunDirectory {
             coarse: hlog::Coarse::new(load),
             failure_lines: open(FAILURES)?,
             failures: Failures::new(report),
+            has_rows: report.works,
             path: path.to_owned(),
         })
     }
@@ -102,9 +105,11 @@ impl RunDirectory {
     /// Writes the rows of submissions that have settled.
     pub fn settled(&mut self, settled: &[Settled]) -> Written {
         for one in settled {
-            self.works
-                .write(&one.row)
-                .map_err(|error| self.failed(WORKS, &error))?;
+            if self.has_rows {
+                self.works
+                    .write(&one.row)
+                    .map_err(|error| self.failed(WORKS, &error))?;
+            }
             self.failures
                 .write(&mut self.failure_lines, one)
                 .map_err(|error| unwritable(&self.path.join(FAILURES), &error))?;

@@ -9,6 +9,7 @@
 
 mod dice;
 mod found;
+mod rows;
 mod shards;
 mod verdict;
 mod watch;

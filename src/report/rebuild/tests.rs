@@ -107,6 +107,22 @@ fn a_whole_run_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn without_rows_the_summary_says_what_is_stuck() {
+    let run = run();
+    let mut files = directory(&run);
+    let head = files.works.iter().position(|byte| *byte == b'\n').unwrap();
+    files.works.truncate(head + 1);
+    let before = summary_of(facts(), run.snapshot.clone());
+    let after = files.rebuild(Some(&before));
+    assert_eq!(after.snapshot.stuck, run.snapshot.stuck);
+    assert_eq!(summary_of(after.facts, after.snapshot), before);
+    // Of a run that was killed nobody knows.
+    let works = run.snapshot.stuck.values().sum();
+    let killed = files.rebuild(None).snapshot.stuck;
+    assert_eq!(killed, BTreeMap::from([(NOT_RECORDED.into(), works)]));
+}
+
+#[test]
 fn damage_in_the_middle_names_file_line_and_cell() {
     let files = directory(&run());
     let text = String::from_utf8(files.intervals.clone()).unwrap();
