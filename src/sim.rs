@@ -21,6 +21,7 @@ mod life;
 mod limiter;
 mod service;
 mod truth;
+mod works;
 pub mod world;
 
 pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};

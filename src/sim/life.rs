@@ -1,5 +1,6 @@
 //! The life of a work as the seed has it, and the names of works.
 
+use super::answer::Word;
 use super::law::{draw, happens};
 use crate::random::{Purpose, Rng, stream};
 use crate::scenario::SimPlan;
@@ -44,6 +45,22 @@ impl Life {
             repeats_id: n > 0 && happens(&mut rng, plan.repeat_id_ratio),
             reverts: happens(&mut rng, plan.revert_ratio),
             service_time: draw(&plan.service_time, &mut rng),
+        }
+    }
+}
+
+impl Life {
+    /// What a poll hears of it for ever, once its time is over and its end is not taken back; none
+    /// if it does not find it.
+    pub(super) fn last_word(&self) -> Option<Word> {
+        if self.lost || self.repeats_id {
+            None
+        } else if self.endless {
+            Some(Word::Running)
+        } else if self.fails {
+            Some(Word::Failed)
+        } else {
+            Some(Word::Completed)
         }
     }
 }

@@ -7,6 +7,7 @@ use super::http_answer::LimitState;
 use super::life::{Ids, Life};
 use super::limiter::{Limiter, whole_seconds};
 use super::truth::{Books, LastAnswer, Truth, Work};
+use super::works::Works;
 use crate::scenario::{RateScope, SimPlan};
 use crate::time::{Span, Tick};
 use std::cmp::Reverse;
@@ -26,7 +27,8 @@ pub struct Service {
     limiter: Option<Limiter>,
     /// When each worker that has been used is free again.
     free_at: BinaryHeap<Reverse<Tick>>,
-    works: Vec<Work>,
+    works: Works,
+    forgets: bool,
     books: Books,
     latest: Tick,
 }
@@ -52,10 +54,22 @@ impl Service {
             refusals: Calendar::new(&plan.refusals),
             limiter: plan.rate_limit.map(Limiter::new),
             free_at: BinaryHeap::new(),
-            works: Vec::new(),
+            works: Works::default(),
+            forgets: false,
             books: Books::default(),
             latest: Tick::ZERO,
             plan: plan.clone(),
+        }
+    }
+
+    /// The same service, for nobody who asks for its truth afterwards: it answers alike, and of
+    /// works it holds 40 bytes for each that was taken since the oldest one whose time is not over.
+    /// Where works take their end back it must hold them all.
+    #[must_use]
+    pub fn forgetful(self) -> Self {
+        Self {
+            forgets: self.plan.revert_ratio <= 0.0,
+            ..self
         }
     }
 
@@ -128,8 +142,11 @@ impl Service {
     }
 
     /// Closes the books at `now`.
+    ///
+    /// # Panics
+    /// If it is [`Service::forgetful`], and has forgotten a work.
     pub fn close(self, now: Tick) -> Truth {
-        Truth::new(self.works, self.ids, self.books, now)
+        Truth::new(self.works.into_all(), self.ids, self.books, now)
     }
 
     /// When a request that comes in now is served: at once, or at the end of the stall.
@@ -154,8 +171,8 @@ impl Service {
 
     /// Takes a work: its whole life is known from here on.
     fn take(&mut self, at: Tick) -> String {
-        let n = self.works.len();
-        let life = Life::of(&self.plan, self.seed, n as u64);
+        let n = self.works.taken();
+        let life = Life::of(&self.plan, self.seed, n);
         let workers = usize::try_from(self.plan.workers).unwrap_or(usize::MAX);
         let started = if workers == 0 || self.free_at.len() < workers {
             at
@@ -171,20 +188,30 @@ impl Service {
             Some(before) if life.repeats_id => before.repeats + 1,
             _ => 0,
         };
+        if self.forgets {
+            let visible_after = self.plan.visible_after;
+            self.works
+                .forget(|work| work.is_over(self.latest, visible_after));
+        }
         self.works
             .push(Work::new(at, started, terminal, repeats, life));
-        self.ids.name((n - repeats as usize) as u64)
+        self.ids.name(n - u64::from(repeats))
     }
 
     /// The state of a work, and the note of having told it. Garbage tells nothing.
     fn look_up(&mut self, at: Tick, work_id: &str, garbage: bool) -> Said<Word> {
         let unknown = Said::Refused(Refusal::UnknownWork);
-        let number = self
-            .ids
-            .number(work_id)
-            .and_then(|n| usize::try_from(n).ok());
-        let Some(work) = number.and_then(|n| self.works.get_mut(n)) else {
+        let Some(number) = self.ids.number(work_id) else {
             return unknown;
+        };
+        let Some(work) = self.works.get_mut(number) else {
+            let is_forgotten = self.works.has_forgotten(number);
+            let life = is_forgotten.then(|| Life::of(&self.plan, self.seed, number));
+            return match life.and_then(|life| life.last_word()) {
+                Some(_) if garbage => Said::Garbage,
+                Some(word) => Said::Granted(word),
+                None => unknown,
+            };
         };
         // The name of a work that was given another's id was never told to anybody. A work that
         // waits for the end of a stall is not there yet.
@@ -243,6 +270,7 @@ const fn counts(scope: RateScope, kind: Kind) -> bool {
 mod tests {
     use super::super::truth::Answered;
     use super::*;
+    use crate::random::{Purpose, Rng, stream};
     use crate::scenario::{Bucket, Law, Rate, Window};
     use crate::sim::quiet_plan;
 
@@ -461,6 +489,49 @@ mod tests {
                 .collect()
         };
         assert_eq!(lives(1, false), lives(1_000_000, true));
+    }
+
+    #[test]
+    fn a_forgetful_service_answers_alike_and_holds_only_what_lasts() {
+        let plan = SimPlan {
+            workers: 50,
+            service_time: Law::Exponential(Span::from_secs(1)),
+            fail_ratio: 0.3,
+            endless_ratio: 0.2,
+            lose_ratio: 0.2,
+            repeat_id_ratio: 0.2,
+            garbage_ratio: 0.2,
+            visible_after: Span::from_millis(500),
+            stalls: vec![window(5, 1)],
+            ..quiet_plan()
+        };
+        let mut whole = Service::new(&plan, 5, None);
+        let mut forgetful = Service::new(&plan, 5, None).forgetful();
+        let mut rng = stream(6, Purpose::named("test"), 0);
+        let mut ids = vec![whole.ids.name(4_000)];
+        let mut most = 0;
+        for step in 0..8_000_u64 {
+            let now = Tick(step * 25_000_000);
+            let answer = whole.submit(now);
+            assert_eq!(forgetful.submit(now), answer);
+            if let Said::Granted(taken) = answer.said {
+                ids.push(taken.work_id);
+            }
+            let old = usize::try_from(rng.next_u64()).unwrap() % ids.len();
+            for id in [&ids[old], &ids[ids.len() - 1]] {
+                assert_eq!(
+                    forgetful.poll(now, id),
+                    whole.poll(now, id),
+                    "{id} at {now}"
+                );
+            }
+            most = most.max(forgetful.works.held());
+        }
+        // The longest of 8,000 exponential times of a second in the mean is about ln(8000) = 9 s;
+        // 40 works come in a second.
+        assert!((40..1_000).contains(&most), "{most} works held");
+        assert_eq!(forgetful.works.taken(), whole.works.taken());
+        assert_eq!(forgetful.books(), whole.books());
     }
 
     #[test]

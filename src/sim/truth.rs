@@ -117,6 +117,11 @@ impl Work {
         self.lost.then_some(self.accepted + half)
     }
 
+    /// Whether nothing about it changes after `now`: it would have ended by then, and can be seen.
+    pub(super) fn is_over(&self, now: Tick, visible_after: Span) -> bool {
+        self.terminal.max(self.accepted + visible_after) <= now
+    }
+
     /// What it is at `at`.
     fn state(&self, at: Tick) -> State {
         if self.lost_at().is_some_and(|lost| lost <= at) {
