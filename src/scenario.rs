@@ -327,6 +327,8 @@ pub struct SimPlan {
     pub accept_delay: Law,
     /// From the request to its answer, for polls.
     pub poll_delay: Law,
+    /// One way between caller and service, in virtual time.
+    pub network_delay: Law,
     /// The bucket of the service.
     pub rate_limit: Option<Bucket>,
     /// What the bucket counts.

@@ -19,6 +19,7 @@ fn quiet_plan() -> SimPlan {
         fail_ratio: 0.0,
         accept_delay: Law::Fixed(Span::ZERO),
         poll_delay: Law::Fixed(Span::ZERO),
+        network_delay: Law::Fixed(Span::ZERO),
         rate_limit: None,
         rate_scope: RateScope::Both,
         api_key: None,

@@ -1,5 +1,7 @@
 //! Laws of random times as they are written: `lognormal(2s, 0.6)`, `mix(0.9 exp(2s), 0.1 exp(1m))`.
 
+use std::fmt;
+
 use super::Law;
 use crate::time::Span;
 
@@ -62,6 +64,26 @@ impl Law {
     }
 }
 
+impl fmt::Display for Law {
+    /// As it is written in a scenario, and [`Law::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(length) => write!(f, "fixed({length})"),
+            Self::Uniform(from, to) => write!(f, "uniform({from}, {to})"),
+            Self::Exponential(mean) => write!(f, "exp({mean})"),
+            Self::Lognormal(median, sigma) => write!(f, "lognormal({median}, {sigma})"),
+            Self::Mixture(parts) => {
+                f.write_str("mix(")?;
+                for (index, (weight, law)) in parts.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{weight} {law}")?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
 fn mixture(parts: &[&str]) -> Result<Law, String> {
     let mut laws = Vec::new();
     for part in parts {
@@ -115,8 +137,10 @@ mod tests {
     #[test]
     fn laws_are_read_with_their_means() {
         let check = |text: &str, mean_s: f64| {
-            let mean = Law::parse(text).unwrap().mean().seconds();
+            let law = Law::parse(text).unwrap();
+            let mean = law.mean().seconds();
             assert!((mean - mean_s).abs() < 1e-6, "{text}: {mean}");
+            assert_eq!(Law::parse(&law.to_string()).as_ref(), Ok(&law));
         };
         check("fixed(250ms)", 0.25);
         check("uniform(1s, 3s)", 2.0);
@@ -128,6 +152,12 @@ mod tests {
             "mix(0.5 fixed(1s), 0.5 mix(0.5 fixed(3s), 0.5 uniform(0s, 2s)))",
             1.5,
         );
+    }
+
+    #[test]
+    fn laws_are_written_as_they_are_read() {
+        let text = "mix(0.9 lognormal(2s, 0.6), 0.1 mix(0.5 exp(1m), 0.5 uniform(1.5s, 3s)))";
+        assert_eq!(Law::parse(text).unwrap().to_string(), text);
     }
 
     #[test]

@@ -130,6 +130,7 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
         fail_ratio: at.number("fail_ratio"),
         accept_delay: at.law("accept_delay"),
         poll_delay: at.law("poll_delay"),
+        network_delay: at.law("network_delay"),
         rate_limit: at.bucket("rate_limit", "rate_burst"),
         rate_scope: match at.text("rate_scope") {
             "submit" => RateScope::Submit,
