@@ -27,6 +27,9 @@ use binomial::float;
 use quantiles::Sample;
 use slo::{Decision, Judgement};
 
+/// The built-in service, where a target is named.
+const SIMULATOR: &str = "the built-in simulator";
+
 /// What the run was, apart from what it measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
@@ -48,6 +51,8 @@ pub struct Facts {
     pub ended_by: EndedBy,
     /// The service, as it may be shown.
     pub target: String,
+    /// Nothing was sent: the simulated service answered in virtual time.
+    pub simulated: bool,
     /// Certificates were not checked.
     pub insecure: bool,
     /// Which client carried the requests; none of a run whose summary does not say.
@@ -80,9 +85,10 @@ impl Facts {
             duration: Span::ZERO,
             ended_by: EndedBy::Plan,
             target: match &plan.target.base {
-                Base::Simulator => "the built-in simulator".to_owned(),
+                Base::Simulator => SIMULATOR.to_owned(),
                 Base::Url(url) => url.clone(),
             },
+            simulated: false,
             insecure: plan.http.insecure,
             client: Some(plan.http.lane),
             shards: 1,
@@ -93,6 +99,23 @@ impl Facts {
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
                 .collect(),
+        }
+    }
+
+    /// The same of a run in virtual time, in which no client had a part. `how` is a sentence: what
+    /// answered in the place of the target.
+    #[must_use]
+    pub fn in_virtual_time(mut self, how: &str) -> Self {
+        self.notes.insert(0, how.to_owned());
+        if self.target != SIMULATOR {
+            self.target = format!("{SIMULATOR} in place of {}", self.target);
+        }
+        Self {
+            simulated: true,
+            insecure: false,
+            client: None,
+            cpu: None,
+            ..self
         }
     }
 

@@ -124,7 +124,7 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     let notices = screen.clone();
     signals::listen(orders.clone(), move |notice| notices.say(notice))?;
     let target = prepare::Target::start(plan, key, clock)?;
-    directory.begin(clock.origin_wall_micros())?;
+    directory.begin(clock.origin_wall_micros(), None)?;
     let shapes = Shapes {
         plan: Arc::clone(plan),
         wire: prepare::wire(plan, target.url())?,

@@ -28,6 +28,7 @@ pub(super) fn facts() -> Facts {
         duration: Span::from_millis(5_500),
         ended_by: EndedBy::Plan,
         target: "the built-in simulator".to_owned(),
+        simulated: false,
         insecure: false,
         client: Some(Lane::Direct),
         shards: 3,

@@ -27,6 +27,8 @@ use crate::time::{Span, Tick};
 const END: &str = "#[IntervalEnd: ";
 /// Begins the comment with the exact start; microseconds since the epoch follow.
 const ORIGIN: &str = "#[StartedAtMicros: ";
+/// Begins the comment that is there in virtual time only; what answered follows.
+const SIMULATED: &str = "#[Simulated: ";
 
 /// How long an interval of the log is, by the planned length of the load.
 pub const fn coarse(load: Span) -> Span {
@@ -81,20 +83,28 @@ impl Coarse {
     }
 }
 
-/// Writes the head of a log. `started_at` is in microseconds since the epoch.
-pub fn write_head(to: &mut impl io::Write, version: &str, started_at: i64) -> io::Result<()> {
+/// Writes the head of a log. `started_at` is in microseconds since the epoch; `simulated` says in a
+/// line what answered in virtual time.
+pub fn write_head(
+    to: &mut impl io::Write,
+    version: &str,
+    started_at: i64,
+    simulated: Option<&str>,
+) -> io::Result<()> {
     let wall = Timestamp::from_microsecond(started_at).unwrap_or(Timestamp::UNIX_EPOCH);
     let seconds = format!(
         "{}.{:03}",
         started_at.div_euclid(1_000_000),
         started_at.rem_euclid(1_000_000) / 1_000
     );
+    let simulated = simulated.map_or_else(String::new, |how| format!("{SIMULATED}{how}]\n"));
     write!(
         to,
         "#[Histogram log format version 1.3]\n\
          #[plimsoll {version}; a tag is a metric; values in microseconds: \
          -outputValueUnitRatio 1000 shows milliseconds]\n\
          {ORIGIN}{started_at}]\n\
+         {simulated}\
          #[StartTime: {seconds} (seconds since epoch), {wall:.6}]\n\
          #[BaseTime: {seconds} (seconds since epoch)]\n\
          \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\
@@ -151,6 +161,8 @@ fn millis(at: Tick) -> String {
 pub struct Log {
     /// The wall clock at the origin, in microseconds since the epoch.
     pub started_at: Option<i64>,
+    /// What answered, where the run was one in virtual time.
+    pub simulated: Option<String>,
     /// The whole intervals: their end, and what was measured since the one before.
     pub intervals: Vec<(Tick, Histograms)>,
     /// There was something after the last whole interval.
@@ -184,6 +196,8 @@ pub fn read(bytes: &[u8]) -> Result<Log, String> {
             log.torn = false;
         } else if let Some(origin) = text.strip_prefix(ORIGIN) {
             log.started_at = origin.strip_suffix(']').and_then(|us| us.parse().ok());
+        } else if let Some(how) = text.strip_prefix(SIMULATED) {
+            log.simulated = how.strip_suffix(']').map(str::to_owned);
         } else if !text.starts_with(['#', '"'])
             && let Err(what) = data(line, &mut open)
         {
@@ -247,7 +261,7 @@ mod tests {
 
     fn log(load: Span) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_head(&mut bytes, "0.1.0", 1_750_000_000_123_456).unwrap();
+        write_head(&mut bytes, "0.1.0", 1_750_000_000_123_456, None).unwrap();
         let mut coarse = Coarse::new(load);
         for interval in &run().intervals {
             coarse.write(&mut bytes, interval).unwrap();

@@ -10,6 +10,8 @@ use crate::time::Span;
 pub struct Progress {
     /// Since the origin.
     pub elapsed: Span,
+    /// How long a virtual run has really taken for that; none of a run in real time.
+    pub really: Option<Span>,
     /// Until the load ends; in the drain until it ends at the latest.
     pub remaining: Span,
     /// The stage (from 0) and how many there are; none in the drain.
@@ -58,6 +60,12 @@ fn is_sending(now: &Progress) -> bool {
     now.stage.is_some() || now.achieved_rate > 0.0
 }
 
+/// How much faster than real time a virtual run is.
+fn speed(now: &Progress, really: Span) -> String {
+    let times = now.elapsed.seconds() / really.seconds().max(1e-6);
+    format!("{} times as fast as real time", number::plain(times))
+}
+
 fn p99(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), number::time)
 }
@@ -92,9 +100,18 @@ pub fn block(now: &Progress) -> [String; BLOCK_LINES] {
             p99(now.accept_latency_p99),
             p99(now.time_to_terminal_p99)
         ),
-        format!(
-            "the generator's own lag   p99 {}",
-            p99(now.generator_lag_p99)
+        now.really.map_or_else(
+            || {
+                let lag = p99(now.generator_lag_p99);
+                format!("the generator's own lag   p99 {lag}")
+            },
+            |really| {
+                let clock = number::clock(really);
+                format!(
+                    "simulated in virtual time   {}, for {clock}",
+                    speed(now, really)
+                )
+            },
         ),
         "Ctrl-C: no more submits, follow the rest; twice: report now".to_owned(),
     ]
@@ -102,7 +119,10 @@ pub fn block(now: &Progress) -> [String; BLOCK_LINES] {
 
 /// One plain line, for logs and pipes.
 pub fn line(now: &Progress) -> String {
-    let mut text = place(now);
+    let mut text = now.really.map_or_else(
+        || place(now),
+        |really| format!("simulated: {}, {}", place(now), speed(now, really)),
+    );
     if is_sending(now) {
         let (achieved, offered) = (
             number::rate(now.achieved_rate),
@@ -112,17 +132,19 @@ pub fn line(now: &Progress) -> String {
     }
     write!(
         text,
-        "; accepted {}, intake failures {}, 429s {}, completed {}, work failures {}, backlog {}, \
-         generator lag p99 {}",
+        "; accepted {}, intake failures {}, 429s {}, completed {}, work failures {}, backlog {}",
         now.accepted,
         now.intake_failures,
         now.rate_limited,
         now.completed,
         now.work_failures,
         now.backlog,
-        p99(now.generator_lag_p99),
     )
     .expect("a String takes everything");
+    if now.really.is_none() {
+        text.push_str(", generator lag p99 ");
+        text.push_str(&p99(now.generator_lag_p99));
+    }
     text
 }
 
@@ -133,6 +155,7 @@ mod tests {
     fn progress() -> Progress {
         Progress {
             elapsed: Span::from_secs(3_725),
+            really: None,
             remaining: Span::from_secs(75),
             stage: Some((1, 3)),
             offered_rate: 20.0,
@@ -175,9 +198,28 @@ mod tests {
     }
 
     #[test]
+    fn a_virtual_run_is_marked_and_says_how_fast_it_is() {
+        let simulated = Progress {
+            really: Some(Span::from_millis(2_500)),
+            ..progress()
+        };
+        assert_eq!(
+            block(&simulated)[4],
+            "simulated in virtual time   1,490 times as fast as real time, for 0:02"
+        );
+        assert_eq!(
+            line(&simulated),
+            "simulated: stage 2 of 3  1:02:05, 1:15 left, 1,490 times as fast as real time; \
+             19.8/s of 20/s; accepted 74211, intake failures 2, 429s 17, completed 73900, \
+             work failures 270, backlog 41"
+        );
+    }
+
+    #[test]
     fn the_block_fits_a_terminal() {
         let large = Progress {
             elapsed: Span::from_secs(360_000),
+            really: None,
             remaining: Span::from_secs(360_000),
             stage: Some((10, 12)),
             offered_rate: 12_345.6,
@@ -192,7 +234,11 @@ mod tests {
             time_to_terminal_p99: Some(754.0),
             generator_lag_p99: Some(0.012_34),
         };
-        for line in block(&large) {
+        let simulated = Progress {
+            really: Some(Span::from_secs(36)),
+            ..large.clone()
+        };
+        for line in block(&large).into_iter().chain(block(&simulated)) {
             assert!(line.chars().count() <= 80, "{}: {line}", line.len());
         }
     }

@@ -141,6 +141,10 @@ fn killed(facts: Facts, log: &hlog::Log, rows: &[Interval], end: Tick) -> Recall
     let staged = rows.iter().filter(|row| row.stage.is_some());
     let load = staged.map(Interval::end).filter(|at| *at <= end).max();
     let load = load.map_or(Span::ZERO, |at| at.since(Tick::ZERO));
+    let facts = match &log.simulated {
+        Some(how) => facts.in_virtual_time(how),
+        None => facts,
+    };
     Recalled {
         facts: Facts {
             started_at: log.started_at.unwrap_or(0),

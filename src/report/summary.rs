@@ -34,6 +34,7 @@ struct Summary<'a> {
     version: &'a str,
     started_at: String,
     target: &'a str,
+    simulated: bool,
     insecure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'static str>,
@@ -196,6 +197,7 @@ fn shape(report: &Report) -> Summary<'_> {
         version: &facts.version,
         started_at: wall(facts.started_at),
         target: &facts.target,
+        simulated: facts.simulated,
         insecure: facts.insecure,
         client: facts.client.map(Lane::word),
         shards: (facts.shards > 1).then_some(facts.shards),
@@ -320,11 +322,14 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
     };
     let span = |key: &str| span_of(&summary[key]);
     let word = text("ended_by")?;
+    let simulated = summary["simulated"] == true;
     let started: jiff::Timestamp = text("started_at")?.parse().ok()?;
     let facts = Facts {
         version: text("version")?,
         started_at: started.as_microsecond(),
         target: text("target")?,
+        simulated,
+        insecure: facts.insecure && !simulated,
         load_planned: span("load_planned_s")?,
         load: span("load_s")?,
         duration: span("duration_s")?,

@@ -13,7 +13,7 @@ use self::wrap::hanging;
 use super::quantiles::{Quantiles, Sample};
 use super::rebuild::NOT_RECORDED;
 use super::slo::{Decision, Estimate, Judgement, Ratio, polls_per_work};
-use super::{EndedBy, Report, Verdict, binomial};
+use super::{EndedBy, Facts, Report, Verdict, binomial};
 use crate::record::Metric;
 use crate::record::ledger::{Count, Group};
 use crate::record::snapshot::Snapshot;
@@ -48,16 +48,22 @@ pub fn line(report: &Report) -> String {
         let [p99] = sample.quantiles([0.99]);
         value(p99, &sample)
     };
+    let name = name(&report.facts);
     format!(
-        "{} {}: {}; accept latency p99 {}, time to terminal p99 {}, {}; {}",
+        "{} {name}: {}; accept latency p99 {}, time to terminal p99 {}, {}; {}",
         report.verdict.word(),
-        report.facts.scenario,
         why(report),
         p99(Metric::AcceptLatency),
         p99(Metric::TimeToTerminal),
         share("work failure", Ratio::WorkFailure.parts(&report.snapshot)),
         report.facts.run_dir,
     )
+}
+
+/// The name of a run, marked where it is a virtual one.
+fn name(facts: &Facts) -> String {
+    let mark = if facts.simulated { " (simulated)" } else { "" };
+    format!("{}{mark}", facts.scenario)
 }
 
 fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
@@ -87,7 +93,7 @@ fn headline(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     };
     let (facts, word) = (&report.facts, report.verdict.word().to_uppercase());
     let why = why(report);
-    let line = hanging(&format!("{word}  {}: {why}", facts.scenario), 2, columns);
+    let line = hanging(&format!("{word}  {}: {why}", name(facts)), 2, columns);
     let rest = line.strip_prefix(&word).unwrap_or_default();
     writeln!(out, "{style}{word}{style:#}{rest}")?;
     for reason in &report.reasons {
@@ -110,8 +116,13 @@ fn headline(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
         _ => String::new(),
     };
     let about = format!(
-        "{}, {} of load in {} altogether{rates}, seed {}, {}",
+        "{}{}, {} of load in {} altogether{rates}, seed {}, {}",
         number::tame(&facts.target, columns - 5),
+        if facts.simulated {
+            ", in virtual time"
+        } else {
+            ""
+        },
         number::time(facts.load.seconds()),
         number::time(facts.duration.seconds()),
         facts.seed,
@@ -450,24 +461,27 @@ fn costs(report: &Report) -> Vec<String> {
         let [p99] = sample.quantiles([0.99]);
         value(p99, &sample)
     };
-    let mut lines = vec![
-        format!(
-            "{}{per_work}; {} skipped; {} opened",
-            number::counted(counts.get(Count::Polls), "poll"),
-            number::counted(counts.get(Count::SkippedSlots), "slot"),
-            number::counted(counts.get(Count::NewConnections), "connection"),
-        ),
-        format!(
-            "a due poll waited (p99) {} for the budget, {} at the gate",
-            p99(Metric::PollWaitBudget),
-            p99(Metric::PollWaitGate),
-        ),
-        format!(
-            "the generator's own lag: p99 {}, of {} allowed",
-            p99(Metric::GeneratorLag),
-            number::time(report.limits.schedule_lag_p99.seconds()),
-        ),
-    ];
+    let polls = format!(
+        "{}{per_work}; {} skipped",
+        number::counted(counts.get(Count::Polls), "poll"),
+        number::counted(counts.get(Count::SkippedSlots), "slot"),
+    );
+    let waits = format!(
+        "a due poll waited (p99) {} for the budget, {} at the gate",
+        p99(Metric::PollWaitBudget),
+        p99(Metric::PollWaitGate),
+    );
+    if report.facts.simulated {
+        let ideal = "in virtual time nothing is late and no connection is opened";
+        return vec![polls, waits, ideal.to_owned()];
+    }
+    let opened = number::counted(counts.get(Count::NewConnections), "connection");
+    let lag = format!(
+        "the generator's own lag: p99 {}, of {} allowed",
+        p99(Metric::GeneratorLag),
+        number::time(report.limits.schedule_lag_p99.seconds()),
+    );
+    let mut lines = vec![format!("{polls}; {opened} opened"), waits, lag];
     lines.extend(own_cost(report));
     lines
 }

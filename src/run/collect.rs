@@ -167,6 +167,7 @@ impl Collector {
         });
         Progress {
             elapsed: Span(interval.end().0),
+            really: None,
             remaining: Span(until.saturating_sub(interval.end().0)),
             stage: interval
                 .stage

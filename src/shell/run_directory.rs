@@ -94,10 +94,11 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Writes the head of the histograms, once the origin of the run is known.
-    pub fn begin(&mut self, started_at: i64) -> Written {
+    /// Writes the head of the histograms, once the origin of the run is known; `simulated` says
+    /// what answered in virtual time.
+    pub fn begin(&mut self, started_at: i64, simulated: Option<&str>) -> Written {
         let version = env!("CARGO_PKG_VERSION");
-        hlog::write_head(&mut self.histograms, version, started_at)
+        hlog::write_head(&mut self.histograms, version, started_at, simulated)
             .map_err(|error| self.failed(HISTOGRAMS, &error))?;
         self.flush()
     }

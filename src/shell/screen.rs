@@ -77,7 +77,8 @@ impl Screen {
                 }
             }
             Self::Lines => {
-                let seconds = progress.elapsed.0 / 1_000_000_000;
+                let passed = progress.really.unwrap_or(progress.elapsed);
+                let seconds = passed.0 / 1_000_000_000;
                 if seconds == 1 || seconds.is_multiple_of(PLAIN_EVERY) {
                     self.say(&line(progress));
                 }

@@ -27,9 +27,13 @@ impl Directory {
 static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| directory(&run()));
 
 fn directory(run: &Run) -> Directory {
+    written(run, None)
+}
+
+fn written(run: &Run, simulated: Option<&str>) -> Directory {
     let (mut intervals, mut histograms, mut works) = (Vec::new(), Vec::new(), Vec::new());
     let mut writer = IntervalWriter::new(&mut intervals).unwrap();
-    hlog::write_head(&mut histograms, "0.1.0", facts().started_at).unwrap();
+    hlog::write_head(&mut histograms, "0.1.0", facts().started_at, simulated).unwrap();
     let mut coarse = Coarse::new(facts().load_planned);
     for interval in &run.intervals {
         writer.write(interval).unwrap();
@@ -120,6 +124,21 @@ fn without_rows_the_summary_says_what_is_stuck() {
     let works = run.snapshot.stuck.values().sum();
     let killed = files.rebuild(None).snapshot.stuck;
     assert_eq!(killed, BTreeMap::from([(NOT_RECORDED.into(), works)]));
+}
+
+#[test]
+fn a_virtual_run_stays_one_whether_it_was_killed_or_not() {
+    let run = run();
+    let how = "simulated: a test";
+    let files = written(&run, Some(how));
+    let facts = facts().in_virtual_time(how);
+    let before = summary_of(facts.clone(), run.snapshot);
+    let after = files.rebuild(Some(&before));
+    assert_eq!(after.facts, facts);
+    assert_eq!(summary_of(after.facts, after.snapshot), before);
+    let killed = files.rebuild(None).facts;
+    assert!(killed.simulated && killed.client.is_none());
+    assert_eq!(killed.notes[0], how);
 }
 
 #[test]

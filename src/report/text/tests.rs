@@ -65,6 +65,35 @@ fn one_line_says_the_verdict_first() {
 }
 
 #[test]
+fn a_virtual_run_says_so_first_and_has_no_machine() {
+    let facts = Facts {
+        target: "https://ai.example.com".to_owned(),
+        ..facts()
+    };
+    let facts = facts.in_virtual_time("simulated: nothing was sent");
+    let report = Report::judge(&[], limits(), facts, run().snapshot, Vec::new());
+    assert!(line(&report).starts_with("pass fixture (simulated): "));
+    let text = plain(&summary(&report, COLUMNS));
+    let first: Vec<&str> = text.lines().take(4).collect();
+    assert_eq!(
+        first,
+        [
+            "PASS  fixture (simulated): a valid run; it has no SLO",
+            "  the built-in simulator in place of https://ai.example.com, in virtual time, 3",
+            "  s of load in 5.5 s altogether, 33.3/s sent of 33.3/s offered, seed 202, ended",
+            "  as planned",
+        ]
+    );
+    assert!(
+        text.contains("\n  note: simulated: nothing was sent\n"),
+        "{text}"
+    );
+    for word in ["CPU", "connections", "own lag"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
 fn a_run_of_nothing_has_dashes_and_no_zeros() {
     let facts = Facts {
         load: crate::time::Span::ZERO,
