@@ -126,6 +126,10 @@ pub struct Run {
     /// expected at the peak. Their limits sum to the scenario's
     #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = shards)]
     pub shards: Shards,
+    /// Run in virtual time against the scenario's [simulator], whatever its target is: nothing is
+    /// sent, and an hour takes seconds
+    #[arg(long = "virtual")]
+    pub virtual_time: bool,
     /// How much is shown.
     #[command(flatten)]
     pub shown: Shown,

@@ -176,6 +176,7 @@ fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
         show,
         output: output(flags.shown),
         shards: flags.shards,
+        virtual_time: flags.virtual_time,
     };
     run::run(&scenario, &options, out)
 }

@@ -119,6 +119,12 @@ impl Facts {
         }
     }
 
+    /// What answered in virtual time, of a run that was one.
+    pub fn what_answered(&self) -> Option<&str> {
+        let note = self.notes.first().map(String::as_str);
+        note.filter(|_| self.simulated)
+    }
+
     /// Intended arrivals per second of the load; none if there was no load.
     pub fn offered_rate(&self, snapshot: &Snapshot) -> Option<f64> {
         self.rate(snapshot.counts.get(Count::Scheduled))

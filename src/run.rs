@@ -2,33 +2,33 @@
 
 mod collect;
 mod ending;
+mod in_virtual_time;
+mod over_http;
+mod pace;
 mod prepare;
+mod venue;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::arrival::Segment;
 use crate::report::{Code, EndedBy, Facts, Reason, Report, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
-use crate::shell::driver::{Health, Reports};
-use crate::shell::orders::Orders;
-use crate::shell::requests::Shapes;
+use crate::shell::driver::Health;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::{self, Screen, Show};
-use crate::shell::shard::{Common, Shard, reports};
-use crate::shell::{RunClock, signals};
+use crate::shell::signals;
 use crate::time::Span;
 use crate::work::Policy;
 use collect::{Collected, Collector};
 use ending::Ending;
+use in_virtual_time::InVirtualTime;
+use over_http::OverHttp;
+use venue::{Shards as _, Venue, Ways};
 
 pub(crate) use prepare::no_key;
 pub use prepare::{Scenario, key_warning, read_scenario};
 
-/// From the moment at which everything is ready to the first instant of the plan.
-const LEAD: Span = Span::from_millis(100);
 /// A wall clock that moves by more between two seconds was set, not steered.
 const CLOCK_STEP: Span = Span::from_millis(100);
 
@@ -90,6 +90,8 @@ pub struct Options {
     pub output: Output,
     /// Threads that offer the load.
     pub shards: Shards,
+    /// Against the simulated service in virtual time, whatever the target is.
+    pub virtual_time: bool,
 }
 
 /// How many threads offer the load.
@@ -103,63 +105,55 @@ pub enum Shards {
 
 /// Runs a scenario to its end, and writes the result to `out`. The answer is the exit code.
 pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Result<u8, Mistake> {
+    if options.virtual_time {
+        let venue = InVirtualTime::prepare(&scenario.plan, options)?;
+        run_at(venue, scenario, options, out)
+    } else {
+        let venue = OverHttp::prepare(&scenario.plan, options)?;
+        run_at(venue, scenario, options, out)
+    }
+}
+
+fn run_at(
+    venue: impl Venue,
+    scenario: &Scenario,
+    options: &Options,
+    out: &mut impl Write,
+) -> Result<u8, Mistake> {
     let plan = &scenario.plan;
-    let shards = prepare::shards(plan, options.shards)?;
-    prepare::descriptors(plan, shards)?;
-    let key = prepare::key(plan)?;
+    let mut facts = venue.facts();
     let screen = Screen::new(options.show);
     let path = options
         .out
         .clone()
-        .unwrap_or_else(|| prepare::default_directory(plan));
-    prepare::reach_target(plan, options.truth.as_deref())?;
+        .unwrap_or_else(|| prepare::default_directory(&facts));
     let load = crate::arrival::length(&plan.load);
     let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
-    for line in prepare::opening(plan, &path, shards, screen::columns(io::stderr())) {
+    let columns = screen::columns(io::stderr());
+    for line in prepare::opening(&facts, &path, &venue.warnings(), columns) {
         screen.say(&line);
     }
 
-    let clock = RunClock::starting_in(LEAD);
-    let (orders, inbounds) = Orders::new(clock, shards);
+    let Ways {
+        clock,
+        pace,
+        orders,
+        mut messages,
+        shards,
+    } = venue.ways();
     let notices = screen.clone();
     signals::listen(orders.clone(), move |notice| notices.say(notice))?;
-    let target = prepare::Target::start(plan, key, clock)?;
-    directory.begin(clock.origin_wall_micros(), None)?;
-    let shapes = Shapes {
-        plan: Arc::clone(plan),
-        wire: prepare::wire(plan, target.url())?,
-    };
-    let (reports, mut messages) = reports();
-    let mut collector = Collector::new(plan, directory, screen, orders.clone(), inbounds.len());
-    let common = Common {
-        shapes,
-        base_url: target.url(),
-        key: target.key(),
-        clock,
-        orders,
-    };
-    let mut threads = Vec::new();
-    for (shard, inbound) in inbounds.into_iter().enumerate() {
-        let (index, of) = (shard as u64, shards);
-        let to = reports.clone();
-        let reports = Reports { shard, to };
-        threads.push(Shard::start(
-            &common,
-            Segment { index, of },
-            inbound,
-            reports,
-        )?);
-    }
-    drop(reports);
+    directory.begin(clock.origin_wall_micros(), facts.what_answered())?;
+    let number = shards.inbounds.len();
+    let mut collector = Collector::new(plan, directory, screen, pace, orders, number);
+    let shards = venue.start(shards)?;
     collector.listen(&mut messages);
-    let (ending, left) = Ending::of(threads.into_iter().map(Shard::join).collect());
+    let (left, truth) = shards.join();
+    let (ending, left) = Ending::of(left);
     let mut collected = collector.finish(left);
-    target.stop(options.truth.as_deref())?;
 
-    let mut facts = Facts::of(plan);
     facts.started_at = clock.origin_wall_micros();
     facts.run_dir = path.display().to_string();
-    facts.shards = shards;
     let report = judge(plan, facts, &ending, &collected);
     let json = summary::write(&report);
     let written = collected.directory.finish(&json);
@@ -172,6 +166,7 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
         return Err(Mistake(sentence));
     }
     written?;
+    truth?;
     Ok(report.exit_code())
 }
 
@@ -185,7 +180,8 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     if let Some(at) = ending.at {
         facts.load = Span(ending.load_end.0);
         facts.duration = Span(at.0);
-        facts.cpu = Some(Span(collected.health.cpu.micros() * 1_000));
+        let cpu = Span(collected.health.cpu.micros() * 1_000);
+        facts.cpu = (!facts.simulated).then_some(cpu);
     }
     let (family, policy) = ending.announced;
     facts.rate_limit_family = family.map(|family| family.word().to_owned());

@@ -16,6 +16,7 @@ pub mod signals;
 pub mod sim_command;
 pub mod sim_server;
 pub mod timer;
+pub mod virtual_time;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -28,7 +28,7 @@ const END: &str = "#[IntervalEnd: ";
 /// Begins the comment with the exact start; microseconds since the epoch follow.
 const ORIGIN: &str = "#[StartedAtMicros: ";
 /// Begins the comment that is there in virtual time only; what answered follows.
-const SIMULATED: &str = "#[Simulated: ";
+const SIMULATED: &str = "#[VirtualTime: ";
 
 /// How long an interval of the log is, by the planned length of the load.
 pub const fn coarse(load: Span) -> Span {

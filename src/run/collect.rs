@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc::Receiver;
 
+use super::pace::Pace;
 use crate::record::Metric;
 use crate::record::interval::Interval;
 use crate::record::ledger::Count;
@@ -30,6 +31,7 @@ pub(super) struct Collector {
     stages: usize,
     directory: RunDirectory,
     screen: Screen,
+    pace: Pace,
     orders: Orders,
     merge: Merge,
     shards: Vec<Told>,
@@ -60,6 +62,7 @@ impl Collector {
         plan: &Plan,
         directory: RunDirectory,
         screen: Screen,
+        pace: Pace,
         orders: Orders,
         shards: usize,
     ) -> Self {
@@ -70,6 +73,7 @@ impl Collector {
             stages: plan.load.len(),
             directory,
             screen,
+            pace,
             orders,
             merge: Merge::new(shards),
             shards: (0..shards).map(|_| Told::default()).collect(),
@@ -126,7 +130,7 @@ impl Collector {
                 self.drain.get_or_insert(interval.start);
             }
             // The rates of a piece of a second, where the load was stopped, would mislead.
-            if interval.length >= WHOLE {
+            if interval.length >= WHOLE && self.pace.is_due() {
                 self.screen.show(&self.progress(&interval));
             }
         }
@@ -167,7 +171,7 @@ impl Collector {
         });
         Progress {
             elapsed: Span(interval.end().0),
-            really: None,
+            really: self.pace.really(),
             remaining: Span(until.saturating_sub(interval.end().0)),
             stage: interval
                 .stage
@@ -259,7 +263,14 @@ mod tests {
         let directory = RunDirectory::create(folder.path(), text, load, plan.report).unwrap();
         let (orders, inbounds) = Orders::new(RunClock::starting_in(Span::ZERO), shards);
         let screen = Screen::new(Show::Nothing);
-        let mut collector = Collector::new(&plan, directory, screen, orders, inbounds.len());
+        let mut collector = Collector::new(
+            &plan,
+            directory,
+            screen,
+            Pace::default(),
+            orders,
+            inbounds.len(),
+        );
         let (to, mut messages) = channel(told.len());
         for message in told {
             to.try_send(message).unwrap();

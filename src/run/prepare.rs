@@ -1,15 +1,16 @@
 //! Before the load: the scenario, the key, the descriptors, the target, the directory.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 use std::sync::Arc;
+use std::{fs, iter};
 
 use super::{Mistake, Shards};
 use crate::check::{self, Weight};
 use crate::engine::Refusal;
 use crate::engine::share::{self, Bound};
+use crate::report::Facts;
 use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
@@ -20,6 +21,7 @@ use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
 use crate::shell::sim_server::SimServer;
 use crate::shell::{RunClock, limits};
+use crate::sim::Truth;
 use crate::time::Span;
 use crate::wire::Wire;
 
@@ -73,18 +75,32 @@ fn not_utf8(path: &Path, error: &FromUtf8Error) -> Mistake {
     ))
 }
 
-/// `reports/<name>-<UTC time>`.
-pub(super) fn default_directory(plan: &Plan) -> PathBuf {
+/// `reports/<name>-<UTC time>`; a virtual run has `-virtual` behind its name.
+pub(super) fn default_directory(facts: &Facts) -> PathBuf {
+    let mark = if facts.simulated { "-virtual" } else { "" };
     let now = RunClock::starting_in(Span::ZERO).origin_wall_micros();
     let at = jiff::Timestamp::from_microsecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    PathBuf::from("reports").join(format!("{}-{}", plan.name, at.strftime("%Y%m%dT%H%M%SZ")))
+    let at = at.strftime("%Y%m%dT%H%M%SZ");
+    PathBuf::from("reports").join(format!("{}{mark}-{at}", facts.scenario))
 }
 
 /// How many shards the run has; a number that the scenario's limits cannot be shared by is refused.
 pub(super) fn shards(plan: &Plan, asked: Shards) -> Result<u64, Mistake> {
-    let Shards::Exactly(shards) = asked else {
-        return Ok(check::shards::auto(plan, limits::cores()));
-    };
+    match asked {
+        Shards::Auto => Ok(check::shards::auto(plan, limits::cores())),
+        Shards::Exactly(shards) => shared(plan, shards),
+    }
+}
+
+/// The same in virtual time, where one shard is never too slow.
+pub(super) fn virtual_shards(plan: &Plan, asked: Shards) -> Result<u64, Mistake> {
+    match asked {
+        Shards::Auto => Ok(1),
+        Shards::Exactly(shards) => shared(plan, shards),
+    }
+}
+
+fn shared(plan: &Plan, shards: u64) -> Result<u64, Mistake> {
     let Some(bound) = check::shards::obstacle(plan, shards) else {
         return Ok(shards);
     };
@@ -163,13 +179,10 @@ pub(crate) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> M
 pub(super) fn reach_target(plan: &Plan, truth: Option<&Path>) -> Result<(), Mistake> {
     match (&plan.target.base, truth) {
         (Base::Simulator, None) => Ok(()),
-        (Base::Simulator, Some(path)) => match fs::File::create(path) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(unwritable_truth(path, &error)),
-        },
+        (Base::Simulator, Some(path)) => create_truth(path),
         (Base::Url(_), Some(_)) => Err(Mistake(
             "--truth is for the built-in service, and the scenario has a real one\n\
-             hint: only a simulator knows the truth; leave the flag out"
+             hint: only a simulator knows the truth; leave the flag out, or add --virtual"
                 .to_owned(),
         )),
         (Base::Url(url), None) => {
@@ -234,12 +247,23 @@ impl Target {
             return Ok(());
         };
         let books = server.stop()?;
-        let Some(path) = truth else { return Ok(()) };
-        let file = fs::File::create(path).map_err(|error| unwritable_truth(path, &error))?;
-        books
-            .write_csv(std::io::BufWriter::new(file), Span::ZERO)
-            .map_err(|error| unwritable_truth(path, &error))
+        truth.map_or(Ok(()), |path| write_truth(path, &books))
     }
+}
+
+/// Sees whether the truth can be written.
+pub(super) fn create_truth(path: &Path) -> Result<(), Mistake> {
+    match fs::File::create(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unwritable_truth(path, &error)),
+    }
+}
+
+/// Writes down what the built-in service did, in seconds of the run's origin.
+pub(super) fn write_truth(path: &Path, truth: &Truth) -> Result<(), Mistake> {
+    fs::File::create(path)
+        .and_then(|file| truth.write_csv(std::io::BufWriter::new(file), Span::ZERO))
+        .map_err(|error| unwritable_truth(path, &error))
 }
 
 fn unwritable_truth(path: &Path, error: &std::io::Error) -> Mistake {
@@ -274,31 +298,46 @@ pub(super) fn wire(plan: &Plan, url: &str) -> Result<Wire, Mistake> {
     .map_err(|error| Mistake(error.to_string()))
 }
 
-/// What is said before the load begins, in lines of at most `columns` characters.
-pub(super) fn opening(plan: &Plan, path: &Path, shards: u64, columns: usize) -> Vec<String> {
-    let target = match &plan.target.base {
-        Base::Simulator => "the built-in simulator".to_owned(),
-        Base::Url(url) => url.clone(),
-    };
-    let mut lines = vec![format!(
-        "{} against {target}, into {}",
-        plan.name,
-        path.display()
-    )];
-    let warnings = check::explain(plan, limits::cores())
+/// What should worry the operator of a plan before the load begins.
+pub(super) fn warnings(plan: &Plan) -> Vec<String> {
+    check::explain(plan, limits::cores())
         .into_iter()
-        .filter(|line| line.weight == Weight::Warning);
-    lines.extend(warnings.map(|line| format!("warning: {}: {}", line.about, line.text)));
-    let need = check::descriptors::needed(plan, shards);
+        .filter(|line| line.weight == Weight::Warning)
+        .map(|line| format!("{}: {}", line.about, line.text))
+        .collect()
+}
+
+/// That there may be too few descriptors, if so.
+pub(super) fn descriptors_warning(plan: &Plan, shards: u64) -> Option<String> {
+    let need = check::descriptors::needed(plan, shards).if_silent;
     let have = limits::descriptors_now();
-    if need.if_silent > have {
-        lines.push(format!(
-            "warning: descriptors: a service that is silent for a whole timeout would need {} of them, \
-             and this process may have {have}",
-            need.if_silent
-        ));
-    }
-    lines.iter().map(|line| hanging(line, 2, columns)).collect()
+    (need > have).then(|| {
+        format!(
+            "descriptors: a service that is silent for a whole timeout would need {need} of them, \
+             and this process may have {have}"
+        )
+    })
+}
+
+/// What is said before the load begins, in lines of at most `columns` characters.
+pub(super) fn opening(
+    facts: &Facts,
+    path: &Path,
+    warnings: &[String],
+    columns: usize,
+) -> Vec<String> {
+    let time = if facts.simulated {
+        " in virtual time"
+    } else {
+        ""
+    };
+    let (name, target) = (&facts.scenario, &facts.target);
+    let first = format!("{name} against {target}{time}, into {}", path.display());
+    let warnings = warnings.iter().map(|text| format!("warning: {text}"));
+    iter::once(first)
+        .chain(warnings)
+        .map(|line| hanging(&line, 2, columns))
+        .collect()
 }
 
 /// What to put right when the first answer was a refusal.

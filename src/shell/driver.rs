@@ -28,7 +28,7 @@ use crate::work::{Family, Policy};
 /// Effects handed over in one turn at most, so that answers are read in between.
 const EFFECTS_PER_TURN: usize = 64;
 /// Rows wait until there are so many, or an interval ends: each message wakes the collector.
-const ROWS_A_MESSAGE: usize = 256;
+pub(super) const ROWS_A_MESSAGE: usize = 256;
 /// A poll may be late by this part of `poll.interval`, and by [`LONGEST_STEP`] at most: those that
 /// are due close together share a wake-up, which costs more than a request. `poll_wait` has it.
 const STEPS_AN_INTERVAL: u64 = 2_000;
@@ -70,6 +70,12 @@ impl Reports {
             // Nobody listens any more: nothing is to be kept for later.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
+    }
+
+    /// Hands a message over as soon as there is room for it. For threads without a runtime.
+    pub(super) fn send_waiting(&self, message: Message) {
+        // Where nobody listens any more nothing is to be kept.
+        let _ = self.to.blocking_send((self.shard, message));
     }
 }
 
@@ -122,6 +128,25 @@ pub struct Finished {
     pub health: Health,
     /// An order from outside ended it.
     pub interrupted: bool,
+}
+
+impl Finished {
+    /// What the engine of a shard leaves behind when its books are closed as of `end`.
+    pub(super) fn of(mut engine: Engine, end: Tick) -> Self {
+        let load_end = engine.load_end();
+        let stuck = engine.close(end);
+        Self {
+            end,
+            load_end,
+            stuck,
+            refusal: engine.refusal().cloned(),
+            announced: engine.announced_limit(),
+            intervals: engine.take_intervals(),
+            settled: engine.take_settled(),
+            health: Health::default(),
+            interrupted: false,
+        }
+    }
 }
 
 /// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire.
@@ -334,22 +359,16 @@ impl Driver {
     }
 
     fn finish(mut self, end: Tick) -> Finished {
-        let load_end = self.engine.load_end();
-        let stuck = self.engine.close(end);
+        let mut finished = Finished::of(self.engine, end);
+        self.unsent.append(&mut finished.intervals);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
         self.health.cpu = thread_cpu();
-        let mut intervals = std::mem::take(&mut self.unsent);
-        intervals.extend(self.engine.take_intervals());
         Finished {
-            end,
-            load_end,
-            stuck,
+            intervals: self.unsent,
             refusal: self.refusal,
-            announced: self.engine.announced_limit(),
-            intervals,
-            settled: self.engine.take_settled(),
             health: self.health,
             interrupted: self.interrupted,
+            ..finished
         }
     }
 }

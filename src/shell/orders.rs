@@ -28,25 +28,40 @@ pub enum Order {
 /// The way to all shards.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    clock: RunClock,
+    /// None in virtual time, which has no instant of ours: an order holds once it is heard.
+    clock: Option<RunClock>,
     shards: Vec<UnboundedSender<Order>>,
 }
 
 impl Orders {
     /// A way to so many shards, and the ends at which they listen.
     pub fn new(clock: RunClock, shards: u64) -> (Self, Vec<UnboundedReceiver<Order>>) {
+        Self::with(Some(clock), shards)
+    }
+
+    /// The same in virtual time: an order names no instant, and holds once it is heard.
+    pub fn in_virtual_time(shards: u64) -> (Self, Vec<UnboundedReceiver<Order>>) {
+        Self::with(None, shards)
+    }
+
+    fn with(clock: Option<RunClock>, shards: u64) -> (Self, Vec<UnboundedReceiver<Order>>) {
         let (shards, ends) = (0..shards).map(|_| unbounded_channel()).unzip();
         (Self { clock, shards }, ends)
     }
 
+    /// The instant of an order that is given now.
+    fn ahead(&self) -> Tick {
+        self.clock.map_or(Tick::ZERO, |clock| clock.now() + AHEAD)
+    }
+
     /// Ends the load of all shards. False where no shard is left to hear it.
     pub fn stop_load(&self) -> bool {
-        self.to_all(&Order::StopLoad(self.clock.now() + AHEAD))
+        self.to_all(&Order::StopLoad(self.ahead()))
     }
 
     /// Ends the run of all shards. False where no shard is left to hear it.
     pub fn stop_run(&self) -> bool {
-        self.to_all(&Order::StopRun(self.clock.now() + AHEAD))
+        self.to_all(&Order::StopRun(self.ahead()))
     }
 
     /// All shards have finished, the last of them at this instant.

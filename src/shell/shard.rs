@@ -1,5 +1,6 @@
 //! Shard: a thread with one runtime, one client and one engine.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -26,6 +27,13 @@ pub fn reports() -> (Sender<FromShard>, Receiver<FromShard>) {
     channel(MESSAGES)
 }
 
+/// What a thread said that panicked.
+pub(super) fn words(panic: &(dyn Any + Send)) -> String {
+    (panic.downcast_ref::<String>().cloned())
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a panic without words".to_owned())
+}
+
 /// What all shards of a run have in common.
 #[derive(Debug)]
 pub struct Common<'a> {
@@ -49,7 +57,7 @@ pub struct Shard {
 
 /// The last message of a shard, sent also where it panics.
 #[derive(Debug)]
-struct LastWord(Reports);
+pub(super) struct LastWord(pub(super) Reports);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
@@ -99,11 +107,7 @@ impl Shard {
         match self.thread.join() {
             Ok(Ok(finished)) => Ok(finished),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(panic) => Err(panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_else(|| "a panic without words".to_owned())),
+            Err(panic) => Err(words(&*panic)),
         }
     }
 }

@@ -1,0 +1,118 @@
+//! A run over HTTP: a thread a shard, against a real service or the built-in one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::pace::Pace;
+use super::prepare::{self, Target};
+use super::venue::{ShardWays, Shards, Venue, Ways};
+use super::{Mistake, Options};
+use crate::arrival::Segment;
+use crate::report::Facts;
+use crate::scenario::Plan;
+use crate::shell::RunClock;
+use crate::shell::driver::{Finished, Reports};
+use crate::shell::orders::Orders;
+use crate::shell::requests::Shapes;
+use crate::shell::secret::Secret;
+use crate::shell::shard::{Common, Shard, reports};
+use crate::time::Span;
+
+/// From the moment at which everything is ready to the first instant of the plan.
+const LEAD: Span = Span::from_millis(100);
+
+/// A service that can be reached.
+pub(super) struct OverHttp {
+    plan: Arc<Plan>,
+    shards: u64,
+    key: Option<Secret>,
+    truth: Option<PathBuf>,
+}
+
+impl OverHttp {
+    /// Looks for what can be known to be wrong. Connects to a real service, and sends nothing.
+    pub(super) fn prepare(plan: &Arc<Plan>, options: &Options) -> Result<Self, Mistake> {
+        let shards = prepare::shards(plan, options.shards)?;
+        prepare::descriptors(plan, shards)?;
+        let key = prepare::key(plan)?;
+        prepare::reach_target(plan, options.truth.as_deref())?;
+        Ok(Self {
+            plan: Arc::clone(plan),
+            shards,
+            key,
+            truth: options.truth.clone(),
+        })
+    }
+}
+
+impl Venue for OverHttp {
+    type Shards = HttpShards;
+
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::of(&self.plan);
+        facts.shards = self.shards;
+        facts
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = prepare::warnings(&self.plan);
+        warnings.extend(prepare::descriptors_warning(&self.plan, self.shards));
+        warnings
+    }
+
+    fn ways(&self) -> Ways {
+        let clock = RunClock::starting_in(LEAD);
+        Ways::new(
+            clock,
+            Pace::default(),
+            Orders::new(clock, self.shards),
+            reports(),
+        )
+    }
+
+    fn start(self, ways: ShardWays) -> Result<HttpShards, Mistake> {
+        let target = Target::start(&self.plan, self.key, ways.clock)?;
+        let shapes = Shapes {
+            wire: prepare::wire(&self.plan, target.url())?,
+            plan: self.plan,
+        };
+        let common = Common {
+            shapes,
+            base_url: target.url(),
+            key: target.key(),
+            clock: ways.clock,
+            orders: ways.orders,
+        };
+        let mut threads = Vec::new();
+        for (shard, inbound) in ways.inbounds.into_iter().enumerate() {
+            let (index, of) = (shard as u64, self.shards);
+            let to = ways.to.clone();
+            let reports = Reports { shard, to };
+            threads.push(Shard::start(
+                &common,
+                Segment { index, of },
+                inbound,
+                reports,
+            )?);
+        }
+        Ok(HttpShards {
+            threads,
+            target,
+            truth: self.truth,
+        })
+    }
+}
+
+/// The threads, and the built-in service where that is the target.
+pub(super) struct HttpShards {
+    threads: Vec<Shard>,
+    target: Target,
+    truth: Option<PathBuf>,
+}
+
+impl Shards for HttpShards {
+    fn join(self) -> (Vec<Result<Finished, String>>, Result<(), Mistake>) {
+        let left = self.threads.into_iter().map(Shard::join).collect();
+        (left, self.target.stop(self.truth.as_deref()))
+    }
+}
