@@ -13,3 +13,4 @@ mod requests;
 mod security;
 mod shards;
 mod signals;
+mod virtual_time;
