@@ -15,6 +15,7 @@ pub use api::{
     BodyForm, Condition, HeaderWords, IdSource, Pointer, PollShape, Profile, ResetForm,
     SubmitShape, SyncAnswer, TerminalRule, UrlSource,
 };
+pub use empirical::Empirical;
 
 /// Everything that a run does, decided.
 #[derive(Clone, Debug)]
@@ -321,6 +322,8 @@ pub struct SimPlan {
     pub workers: u32,
     /// How long a worker is busy with a work.
     pub service_time: Law,
+    /// The same for a work that fails, where it is another law.
+    pub failed_service_time: Option<Law>,
     /// Share of the works that fail.
     pub fail_ratio: f64,
     /// From the request to its answer, for submits.
@@ -361,6 +364,19 @@ pub struct SimPlan {
     pub garbage_ratio: f64,
 }
 
+impl SimPlan {
+    /// How long a worker is busy with any work, whether it fails or not.
+    pub fn any_service_time(&self) -> Law {
+        match &self.failed_service_time {
+            None => self.service_time.clone(),
+            Some(failed) => Law::Mixture(vec![
+                (1.0 - self.fail_ratio, self.service_time.clone()),
+                (self.fail_ratio, failed.clone()),
+            ]),
+        }
+    }
+}
+
 /// A time window of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -394,6 +410,8 @@ pub enum Law {
     Lognormal(Span, f64),
     /// One of several, by weight; the weights sum to 1.
     Mixture(Vec<(f64, Law)>),
+    /// As it was measured. No scenario says it; a run that is to be like an earlier one has it.
+    Empirical(Empirical),
 }
 
 /// A promise to be judged: `metric.statistic < 250ms`, `ratio < 2%`, `count == 0`,
@@ -475,6 +493,7 @@ pub mod api;
 mod auxot;
 pub mod corpus;
 mod cursor;
+pub mod empirical;
 pub mod file;
 mod http;
 pub mod keys;

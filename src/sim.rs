@@ -44,6 +44,7 @@ pub(crate) fn quiet_plan() -> crate::scenario::SimPlan {
     SimPlan {
         workers: 0,
         service_time: Law::Fixed(Span::from_secs(1)),
+        failed_service_time: None,
         fail_ratio: 0.0,
         accept_delay: Law::Fixed(Span::ZERO),
         poll_delay: Law::Fixed(Span::ZERO),

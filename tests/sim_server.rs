@@ -16,6 +16,7 @@ fn quiet_plan() -> SimPlan {
     SimPlan {
         workers: 0,
         service_time: Law::Fixed(Span::ZERO),
+        failed_service_time: None,
         fail_ratio: 0.0,
         accept_delay: Law::Fixed(Span::ZERO),
         poll_delay: Law::Fixed(Span::ZERO),

@@ -41,6 +41,7 @@ impl Law {
                 .iter()
                 .map(|(weight, law)| weight * law.survival(seconds))
                 .sum(),
+            Self::Empirical(curve) => curve.survival(seconds),
         }
     }
 }
@@ -91,7 +92,7 @@ pub struct Works {
 
 /// What to expect of the built-in service, were it never to queue.
 pub fn simulated(plan: &Plan) -> Works {
-    let law = &plan.simulator.service_time;
+    let law = plan.simulator.any_service_time();
     let endless = plan.simulator.endless_ratio;
     let open = |age: f64| endless + (1.0 - endless) * law.survival(age);
     Works {
@@ -103,7 +104,7 @@ pub fn simulated(plan: &Plan) -> Works {
 
 /// The works that a service with this many workers can end in a second, if there is a bound.
 pub fn capacity(plan: &Plan) -> Option<f64> {
-    let mean = plan.simulator.service_time.mean();
+    let mean = plan.simulator.any_service_time().mean();
     let bounded = plan.simulator.workers > 0 && mean > Span::ZERO;
     bounded.then(|| f64::from(plan.simulator.workers) / mean.seconds())
 }

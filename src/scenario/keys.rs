@@ -96,6 +96,7 @@ pub const KEYS: &[Key] = &[
     key("simulator", Kind::Table, TABLE, "The built-in service; read when base_url is \"simulator\", by `plimsoll sim`, and by `plimsoll run --virtual`."),
     key("simulator.workers", COUNT, Default("0"), "Workers that share one queue; 0 = no queue."),
     key("simulator.service_time", Kind::Law, Default("\"lognormal(2s, 0.6)\""), "How long a worker is busy with a work."),
+    key("simulator.failed_service_time", Kind::Law, Nothing, "The same for works that fail; omitted = service_time."),
     key("simulator.fail_ratio", Ratio, Default("0.0"), "Share of the works that fail."),
     key("simulator.accept_delay", Kind::Law, Default("\"fixed(0s)\""), "From a submit to its answer."),
     key("simulator.poll_delay", Kind::Law, Default("\"fixed(0s)\""), "From a poll to its answer."),

@@ -60,12 +60,14 @@ impl Law {
                 .iter()
                 .map(|(weight, law)| weight * law.mean_seconds())
                 .sum(),
+            Self::Empirical(curve) => curve.mean(),
         }
     }
 }
 
 impl fmt::Display for Law {
-    /// As it is written in a scenario, and [`Law::parse`] reads it.
+    /// As it is written in a scenario, and [`Law::parse`] reads it; but for what was measured, which
+    /// no scenario can say.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(length) => write!(f, "fixed({length})"),
@@ -80,6 +82,7 @@ impl fmt::Display for Law {
                 }
                 f.write_str(")")
             }
+            Self::Empirical(curve) => write!(f, "a curve of {} points", curve.len()),
         }
     }
 }

@@ -127,6 +127,9 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
     SimPlan {
         workers: at.count("workers"),
         service_time: at.law("service_time"),
+        failed_service_time: at
+            .maybe("failed_service_time")
+            .map(|_| at.law("failed_service_time")),
         fail_ratio: at.number("fail_ratio"),
         accept_delay: at.law("accept_delay"),
         poll_delay: at.law("poll_delay"),

@@ -16,7 +16,7 @@ pub(super) fn happens(rng: &mut impl Rng, ratio: f64) -> bool {
 /// One time by the law, rounded to the nanosecond.
 ///
 /// Exponential by inversion, log-normal by Box and Muller (1958), a mixture by its weights in
-/// order.
+/// order, a measured curve by its inverse.
 pub fn draw(law: &Law, rng: &mut impl Rng) -> Span {
     match law {
         Law::Fixed(length) => *length,
@@ -41,6 +41,7 @@ pub fn draw(law: &Law, rng: &mut impl Rng) -> Span {
             // Only what rounding left over of the weights comes here.
             parts.last().map_or(Span::ZERO, |(_, part)| draw(part, rng))
         }
+        Law::Empirical(curve) => curve.quantile(unit(rng)),
     }
 }
 
@@ -51,6 +52,7 @@ pub fn mean(law: &Law) -> f64 {
         Law::Uniform(low, high) => f64::midpoint(low.seconds(), high.seconds()),
         Law::Lognormal(median, sigma) => median.seconds() * libm::exp(sigma * sigma / 2.0),
         Law::Mixture(parts) => parts.iter().map(|(weight, part)| weight * mean(part)).sum(),
+        Law::Empirical(curve) => curve.mean(),
     }
 }
 

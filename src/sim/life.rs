@@ -36,15 +36,17 @@ impl Life {
     /// The life of the `n`-th work (from 0): a function of the plan, the seed and `n` alone.
     pub(super) fn of(plan: &SimPlan, seed: u64, n: u64) -> Self {
         let mut rng = stream(seed, LIVES, n);
+        let fails = happens(&mut rng, plan.fail_ratio);
+        let law = plan.failed_service_time.as_ref().filter(|_| fails);
         // Struct fields are evaluated in the order written: the time comes last, because laws take
         // different numbers of draws.
         Self {
-            fails: happens(&mut rng, plan.fail_ratio),
+            fails,
             endless: happens(&mut rng, plan.endless_ratio),
             lost: happens(&mut rng, plan.lose_ratio),
             repeats_id: n > 0 && happens(&mut rng, plan.repeat_id_ratio),
             reverts: happens(&mut rng, plan.revert_ratio),
-            service_time: draw(&plan.service_time, &mut rng),
+            service_time: draw(law.unwrap_or(&plan.service_time), &mut rng),
         }
     }
 }
