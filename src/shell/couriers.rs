@@ -64,6 +64,11 @@ impl<C: Carry> Couriers<C> {
         })
     }
 
+    /// What all of them have at hand.
+    pub(super) const fn carry(&self) -> &C {
+        &self.carry
+    }
+
     /// Must be called inside a `LocalSet`.
     pub(super) fn send(self: &Rc<Self>, errand: C::Errand) {
         let idle = self.idle.borrow_mut().pop();

@@ -147,6 +147,8 @@ pub struct Driver {
     clock: RunClock,
     requests: Requests,
     inbox: Inbox,
+    /// Changes places with those in the inbox, so that neither is made anew.
+    inputs: Vec<Input>,
     counts: Arc<ConnectionCounts>,
     inbound: UnboundedReceiver<Order>,
     /// The way to the other shards.
@@ -185,6 +187,7 @@ impl Driver {
             engine,
             clock,
             inbox,
+            inputs: Vec::new(),
             counts,
             inbound,
             orders,
@@ -247,8 +250,8 @@ impl Driver {
         if self.has_finished {
             return;
         }
-        let inputs = std::mem::take(&mut *self.inbox.inputs.borrow_mut());
-        for input in inputs {
+        std::mem::swap(&mut self.inputs, &mut *self.inbox.inputs.borrow_mut());
+        for input in self.inputs.drain(..) {
             self.engine.handle(input);
         }
         let opened = self.counts.take_opened();

@@ -1,5 +1,6 @@
 //! Requests: an effect becomes a request on the wire, and its answer an input, stamped when read.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ enum Errand {
     },
     Poll {
         slot: Slot,
+        /// Empty where its answer is about no other work.
         id: WorkId,
         url: Option<String>,
         sent: Tick,
@@ -55,6 +57,8 @@ struct Ways {
     shapes: Shapes,
     clock: RunClock,
     inbox: Inbox,
+    /// What URLs were written into: as many as there were ever polls at once.
+    spare_urls: RefCell<Vec<String>>,
 }
 
 impl Requests {
@@ -66,6 +70,7 @@ impl Requests {
                 shapes,
                 clock,
                 inbox,
+                spare_urls: RefCell::default(),
             }),
         }
     }
@@ -75,11 +80,14 @@ impl Requests {
     }
 
     pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
-        let id = WorkId(id.into());
-        let url = self.wire.poll_url(&id, given);
+        let spare = self.couriers.carry().spare_urls.borrow_mut().pop();
+        let mut url = spare.unwrap_or_default();
+        let is_there = self.wire.write_poll_url(id, given, &mut url);
+        let url = is_there.then_some(url);
+        let read_for = if self.wire.needs_id() { id } else { "" };
         self.couriers.send(Errand::Poll {
             slot,
-            id,
+            id: WorkId(read_for.into()),
             url,
             sent,
         });
@@ -97,7 +105,13 @@ impl Carry for Ways {
                 id,
                 url,
                 sent,
-            } => self.poll(slot, &id, url, sent).await,
+            } => {
+                self.poll(slot, &id, url.as_deref(), sent).await;
+                if let Some(mut url) = url {
+                    url.clear();
+                    self.spare_urls.borrow_mut().push(url);
+                }
+            }
         }
     }
 }
@@ -147,7 +161,7 @@ impl Ways {
         }));
     }
 
-    async fn poll(&self, slot: Slot, id: &WorkId, url: Option<String>, sent: Tick) {
+    async fn poll(&self, slot: Slot, id: &WorkId, url: Option<&str>, sent: Tick) {
         let read = |answer: Answer<'_>| Input::Poll {
             slot,
             sent,
@@ -157,7 +171,7 @@ impl Ways {
                 .wire
                 .poll(id, answer.status, &answer.headers, answer.body),
         };
-        let input = match &url {
+        let input = match url {
             None => Err(Fault::Body),
             Some(url) => {
                 let answer = self.client.poll(url, sent, read).await;

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::chunks::{Chunks, Taken};
-use super::head::{Framing, Head, Place};
+use super::head::{Framing, Head, Heads};
 use super::{Fields, NoAnswer, causes, fault_of, in_words};
 use crate::time::Tick;
 use crate::work::Fault;
@@ -70,7 +70,7 @@ pub(super) struct Live {
     /// What has come of the answer, and room for more.
     buffer: Vec<u8>,
     filled: usize,
-    places: Vec<Place>,
+    heads: Heads,
     /// The body, where it does not stand in the buffer as it is.
     unchunked: Vec<u8>,
     is_reusable: bool,
@@ -103,7 +103,7 @@ impl Live {
             request: Vec::new(),
             buffer: vec![0; FIRST_BYTES],
             filled: 0,
-            places: Vec::new(),
+            heads: Heads::default(),
             unchunked: Vec::new(),
             is_reusable: true,
             idle_since: Tick::ZERO,
@@ -119,7 +119,7 @@ impl Live {
     pub(super) fn fields(&self, reply: &Reply) -> Fields<'_> {
         Fields {
             text: &self.buffer[reply.head.clone()],
-            places: &self.places,
+            places: self.heads.places(),
         }
     }
 
@@ -204,7 +204,8 @@ impl UnderWay {
         progress: &Progress,
         context: &mut Context<'_>,
     ) -> Poll<Result<Reply, NoAnswer>> {
-        if !self.has_begun {
+        let begins = !self.has_begun;
+        if begins {
             if live.is_stale(context) {
                 return Poll::Ready(Err(progress.closed()));
             }
@@ -212,6 +213,10 @@ impl UnderWay {
         }
         if let Err(error) = self.write(live, progress, context) {
             self.unwritable = Some(error);
+        }
+        if begins && self.unwritable.is_none() {
+            // There was nothing to read a moment ago, and whatever comes wakes this task.
+            return Poll::Pending;
         }
         loop {
             let ended = match live.read(context) {
@@ -307,7 +312,7 @@ impl UnderWay {
     /// The head of the answer, after those that only announce it.
     fn head(&mut self, live: &mut Live, progress: &Progress) -> Result<Option<Head>, NoAnswer> {
         while self.head.is_none() {
-            let read = Head::read(&live.buffer[..live.filled], &mut live.places);
+            let read = live.heads.read(&live.buffer[..live.filled]);
             let Some(head) = read.map_err(|why| progress.not_http(&why))? else {
                 break;
             };
