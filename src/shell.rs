@@ -3,7 +3,6 @@
 
 pub mod alarm;
 pub mod client;
-mod couriers;
 pub mod driver;
 pub mod limits;
 pub mod orders;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, error::TrySendError};
 
 use super::RunClock;
 use super::alarm::Alarm;
-use super::client::{Client, ConnectionCounts};
+use super::client::{ClientPlan, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::requests::Requests;
@@ -169,11 +169,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A shard that is ready to run on the thread that this is called on.
+    /// A shard that is ready to run on the thread that this is called on, inside a `LocalSet`.
     pub fn new(
         engine: Engine,
         clock: RunClock,
-        client: Client,
+        client: ClientPlan,
         requests: super::requests::Shapes,
         counts: Arc<ConnectionCounts>,
         (orders, inbound): (Orders, UnboundedReceiver<Order>),

@@ -170,9 +170,12 @@ const UNRESERVED: [bool; 256] = {
 fn encode(text: &str, url: &mut String) {
     // A URL parser takes `.` and `..` for steps in the path, and `%2E` for a dot. Encoded twice
     // they name nothing and lead nowhere; an intake with such an id is refused anyway.
+    let is_unreserved = text
+        .bytes()
+        .fold(true, |all, byte| all & UNRESERVED[usize::from(byte)]);
     if matches!(text, "." | "..") {
         url.extend(text.chars().map(|_| "%252E"));
-    } else if text.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
+    } else if is_unreserved {
         // As nearly all ids are; going through them in pieces costs ten times as much.
         url.push_str(text);
     } else {
