@@ -122,6 +122,8 @@ pub struct Finished {
     pub health: Health,
     /// An order from outside ended it.
     pub interrupted: bool,
+    /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
+    pub warm: u64,
 }
 
 /// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire.
@@ -162,6 +164,8 @@ pub struct Driver {
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
     interrupted: bool,
+    /// Connections that stood at the origin.
+    warm: u64,
     /// The collector knows that this shard's part is over.
     has_finished: bool,
     /// When all shards had finished.
@@ -198,6 +202,7 @@ impl Driver {
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
+            warm: 0,
             has_finished: false,
             close_at: None,
         }
@@ -206,7 +211,13 @@ impl Driver {
     /// Runs to the end. Must be called inside a `LocalSet`.
     pub async fn run(mut self) -> io::Result<Finished> {
         let alarm = Alarm::new(self.clock)?;
+        self.requests.warm_up(self.engine.share().warm_up);
         alarm.until_origin().await?;
+        self.warm = self.counts.take_opened();
+        if self.warm > 0 {
+            let opened = self.warm;
+            self.engine.handle(Input::Connections { opened });
+        }
         self.drift = self.clock.wall_drift();
         loop {
             self.obey();
@@ -353,6 +364,7 @@ impl Driver {
             settled: self.engine.take_settled(),
             health: self.health,
             interrupted: self.interrupted,
+            warm: self.warm,
         }
     }
 }
