@@ -187,6 +187,12 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     facts.rate_limit_family = family.map(|family| family.word().to_owned());
     let announced = policy.map(|policy| announcement(plan, policy));
     facts.notes.extend(announced);
+    if plan.http.warm_up > 0 && !facts.simulated {
+        facts.notes.push(format!(
+            "{} connections stood at the first instant, of {} that http.warm_up asks for",
+            ending.warm, plan.http.warm_up
+        ));
+    }
     facts.ended_by = if !ending.died.is_empty() {
         EndedBy::Error
     } else if ending.refusal.is_some() {

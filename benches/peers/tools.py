@@ -8,7 +8,7 @@ import shutil
 
 from measure import RESULTS, ROOT, TARGET, Client, output, say
 
-PLIMSOLL = TARGET / os.environ.get("PROFILE", "release") / "plimsoll"
+PLIMSOLL = TARGET / "release" / "plimsoll"
 HERE = ROOT / "benches" / "peers"
 TOOLS = TARGET / "tools"
 # A work that is open for ever: accepted at the origin of the clock, endless.
@@ -83,12 +83,12 @@ def job_tables(rate, seconds):
     )
 
 
-def hold_tables(rate, seconds, interval):
-    """Many polls of works that stay open: rate x interval works, submitted within two seconds."""
-    submits = round(rate * interval / 2)
+def hold_tables(works, ramp, seconds, interval):
+    """Polls of works that stay open, submitted in the seconds of a ramp before."""
+    submits = round(works / ramp)
     return (
         f"[http]\nmax_in_flight = {CONNECTIONS}\n"
-        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "2s"\n'
+        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "{ramp}s"\n'
         f'[[load]]\nrate = "0/s"\nduration = "{seconds}s"\n'
         f'[poll]\ninterval = "{round(interval * 1000)}ms"\n'
         '[drain]\nlimit = "0s"\n'

@@ -18,6 +18,8 @@ pub(super) struct Ending {
     pub(super) refusal: Option<Refusal>,
     pub(super) announced: (Option<Family>, Option<Policy>),
     pub(super) interrupted: bool,
+    /// Connections that stood at the first instant.
+    pub(super) warm: u64,
     /// Why shards died.
     pub(super) died: Vec<String>,
 }
@@ -53,5 +55,6 @@ impl Ending {
         let (family, policy) = shard.announced;
         self.announced = (self.announced.0.or(family), self.announced.1.or(policy));
         self.interrupted |= shard.interrupted;
+        self.warm += shard.warm;
     }
 }

@@ -20,6 +20,8 @@ use crate::time::Span;
 
 /// From the moment at which everything is ready to the first instant of the plan.
 const LEAD: Span = Span::from_millis(100);
+/// The same for each connection that is opened before: what TLS takes on a busy core.
+const LEAD_A_CONNECTION: Span = Span::from_millis(1);
 
 /// A service that can be reached.
 pub(super) struct OverHttp {
@@ -61,7 +63,8 @@ impl Venue for OverHttp {
     }
 
     fn ways(&self) -> Ways {
-        let clock = RunClock::starting_in(LEAD);
+        let warm_up = Span(LEAD_A_CONNECTION.0 * u64::from(self.plan.http.warm_up));
+        let clock = RunClock::starting_in(Span(LEAD.0 + warm_up.0));
         Ways::new(
             clock,
             Pace::default(),

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, error::TrySendError};
 
 use super::RunClock;
 use super::alarm::Alarm;
-use super::client::{Client, ConnectionCounts};
+use super::client::{ClientPlan, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::requests::Requests;
@@ -128,6 +128,8 @@ pub struct Finished {
     pub health: Health,
     /// An order from outside ended it.
     pub interrupted: bool,
+    /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
+    pub warm: u64,
 }
 
 impl Finished {
@@ -145,6 +147,7 @@ impl Finished {
             settled: engine.take_settled(),
             health: Health::default(),
             interrupted: false,
+            warm: 0,
         }
     }
 }
@@ -172,6 +175,8 @@ pub struct Driver {
     clock: RunClock,
     requests: Requests,
     inbox: Inbox,
+    /// Changes places with those in the inbox, so that neither is made anew.
+    inputs: Vec<Input>,
     counts: Arc<ConnectionCounts>,
     inbound: UnboundedReceiver<Order>,
     /// The way to the other shards.
@@ -185,6 +190,8 @@ pub struct Driver {
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
     interrupted: bool,
+    /// Connections that stood at the origin.
+    warm: u64,
     /// The collector knows that this shard's part is over.
     has_finished: bool,
     /// When all shards had finished.
@@ -192,11 +199,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A shard that is ready to run on the thread that this is called on.
+    /// A shard that is ready to run on the thread that this is called on, inside a `LocalSet`.
     pub fn new(
         engine: Engine,
         clock: RunClock,
-        client: Client,
+        client: ClientPlan,
         requests: super::requests::Shapes,
         counts: Arc<ConnectionCounts>,
         (orders, inbound): (Orders, UnboundedReceiver<Order>),
@@ -210,6 +217,7 @@ impl Driver {
             engine,
             clock,
             inbox,
+            inputs: Vec::new(),
             counts,
             inbound,
             orders,
@@ -220,6 +228,7 @@ impl Driver {
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
+            warm: 0,
             has_finished: false,
             close_at: None,
         }
@@ -228,7 +237,13 @@ impl Driver {
     /// Runs to the end. Must be called inside a `LocalSet`.
     pub async fn run(mut self) -> io::Result<Finished> {
         let alarm = Alarm::new(self.clock)?;
+        self.requests.warm_up(self.engine.share().warm_up);
         alarm.until_origin().await?;
+        self.warm = self.counts.take_opened();
+        if self.warm > 0 {
+            let opened = self.warm;
+            self.engine.handle(Input::Connections { opened });
+        }
         self.drift = self.clock.wall_drift();
         loop {
             self.obey();
@@ -272,8 +287,8 @@ impl Driver {
         if self.has_finished {
             return;
         }
-        let inputs = std::mem::take(&mut *self.inbox.inputs.borrow_mut());
-        for input in inputs {
+        std::mem::swap(&mut self.inputs, &mut *self.inbox.inputs.borrow_mut());
+        for input in self.inputs.drain(..) {
             self.engine.handle(input);
         }
         let opened = self.counts.take_opened();
@@ -368,6 +383,7 @@ impl Driver {
             refusal: self.refusal,
             health: self.health,
             interrupted: self.interrupted,
+            warm: self.warm,
             ..finished
         }
     }
