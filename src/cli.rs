@@ -37,7 +37,9 @@ pub enum Command {
         plimsoll run scenarios/quickstart.toml\n  \
         plimsoll run scenarios/quickstart.toml --set load.0.rate=40/s --seed 7\n  \
         plimsoll run scenarios/quickstart.toml --shards 2 --out reports/two\n  \
-        PLIMSOLL_API_KEY=team.... plimsoll run scenarios/auxot.toml --out reports/today\n\n\
+        PLIMSOLL_API_KEY=team.... plimsoll run scenarios/auxot.toml --out reports/today\n  \
+        plimsoll run scenarios/quickstart.toml --virtual --set load.0.duration=1d --set report.works=none\n  \
+        plimsoll run scenarios/auxot.toml --virtual --like reports/today --set load.0.rate=200/s\n\n\
         Ctrl-C once: stop sending, drain, report. Twice: report now. Three times: quit.")]
     Run(Run),
     /// Run the simulated intake service alone, for any client
@@ -130,6 +132,10 @@ pub struct Run {
     /// sent, and an hour takes seconds
     #[arg(long = "virtual")]
     pub virtual_time: bool,
+    /// With --virtual: works end as those of an earlier run did, when and how, instead of as
+    /// [simulator] has it
+    #[arg(long, value_name = "RUN_DIR")]
+    pub like: Option<PathBuf>,
     /// How much is shown.
     #[command(flatten)]
     pub shown: Shown,

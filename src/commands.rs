@@ -177,6 +177,7 @@ fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
         output: output(flags.shown),
         shards: flags.shards,
         virtual_time: flags.virtual_time,
+        like: flags.like.clone(),
     };
     run::run(&scenario, &options, out)
 }

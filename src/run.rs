@@ -3,6 +3,7 @@
 mod collect;
 mod ending;
 mod in_virtual_time;
+mod like;
 mod over_http;
 mod pace;
 mod prepare;
@@ -92,6 +93,8 @@ pub struct Options {
     pub shards: Shards,
     /// Against the simulated service in virtual time, whatever the target is.
     pub virtual_time: bool,
+    /// The directory of an earlier run, whose works those of this one end like; in virtual time.
+    pub like: Option<PathBuf>,
 }
 
 /// How many threads offer the load.
@@ -108,6 +111,12 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
     if options.virtual_time {
         let venue = InVirtualTime::prepare(&scenario.plan, options)?;
         run_at(venue, scenario, options, out)
+    } else if options.like.is_some() {
+        Err(Mistake(
+            "--like is for virtual time: a real service ends its works as it will\n\
+             hint: add --virtual"
+                .to_owned(),
+        ))
     } else {
         let venue = OverHttp::prepare(&scenario.plan, options)?;
         run_at(venue, scenario, options, out)

@@ -18,6 +18,7 @@ mod chance;
 mod http_answer;
 mod law;
 mod life;
+mod like;
 mod limiter;
 mod service;
 mod truth;
@@ -27,6 +28,7 @@ pub mod world;
 pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};
 pub use http_answer::{HttpAnswer, LimitState};
 pub use law::{draw, mean};
+pub use like::{Like, Unlike};
 pub use service::Service;
 pub use truth::{Answered, Books, LastAnswer, State, Truth, TruthRow};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::channel;
 
+use super::like::EarlierRun;
 use super::pace::Pace;
 use super::prepare;
 use super::venue::{ShardWays, Shards, Venue, Ways};
@@ -42,11 +43,17 @@ impl InVirtualTime {
         if let Some(path) = &options.truth {
             prepare::create_truth(path)?;
         }
-        let mut facts = Facts::of(plan).in_virtual_time(&what_answers(&plan.simulator));
+        let earlier = options.like.as_deref().map(EarlierRun::read).transpose()?;
+        let mut facts = Facts::of(plan);
+        facts = facts.in_virtual_time(&what_answers(&plan.simulator, earlier.as_ref()));
         facts.shards = shards;
+        let mut plan = stand_in(plan);
+        if let Some(EarlierRun { like, .. }) = &earlier {
+            plan.simulator = like.in_place_of(&plan.simulator);
+        }
         Ok(Self {
             facts,
-            plan: Arc::new(stand_in(plan)),
+            plan: Arc::new(plan),
             shards,
             truth: options.truth.clone(),
         })
@@ -62,17 +69,25 @@ fn stand_in(plan: &Plan) -> Plan {
 }
 
 /// What answered, for people who read the numbers.
-fn what_answers(simulator: &SimPlan) -> String {
+fn what_answers(simulator: &SimPlan, earlier: Option<&EarlierRun>) -> String {
+    format!(
+        "simulated: nothing was sent; the [simulator] of the scenario answered in virtual time, \
+         {}, network delay {} each way",
+        earlier.map_or_else(|| queue(simulator), EarlierRun::how_works_end),
+        simulator.network_delay
+    )
+}
+
+/// Who carries works out, and how long that takes.
+fn queue(simulator: &SimPlan) -> String {
     let queue = match simulator.workers {
         0 => "without a queue".to_owned(),
         1 => "with 1 worker".to_owned(),
         workers => format!("with {workers} workers"),
     };
-    format!(
-        "simulated: nothing was sent; the [simulator] of the scenario answered in virtual time, \
-         {queue}, service time {}, network delay {} each way",
-        simulator.service_time, simulator.network_delay
-    )
+    let failed = simulator.failed_service_time.as_ref();
+    let failed = failed.map_or_else(String::new, |law| format!(" ({law} of works that fail)"));
+    format!("{queue}, service time {}{failed}", simulator.service_time)
 }
 
 impl Venue for InVirtualTime {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what cannot be fails")]
 
 mod backlog;
+mod like;
 mod limits;
 mod polling;
 mod queue;

@@ -192,6 +192,90 @@ fn what_it_cannot_mean_is_refused_with_a_hint() {
     check(&["--truth", "nowhere/truth.csv"], &["nowhere/truth.csv"]);
 }
 
+/// The curve of a run in which 6 of 10 works completed after 1 s, and 3 failed after 2 s.
+const CURVE: &str = "t_s,cdf,low,high,completed,failed\n0.000000,0,0,0,0,0\n\
+    1.000000,0,0,0,0,0\n1.000000,0.6,0,1,0.6,0\n2.000000,0.6,0,1,0.6,0\n\
+    2.000000,0.9,0,1,0.6,0.3\n";
+
+/// Makes the directory of an earlier run, with this curve.
+fn earlier(folder: &Folder, name: &str, curve: &str) {
+    fs::create_dir(folder.path(name)).unwrap();
+    fs::write(folder.path(name).join("sojourn_time.csv"), curve).unwrap();
+}
+
+#[test]
+fn works_end_like_those_of_an_earlier_run() {
+    let folder = Folder::new(&format!(
+        "{}[simulator]\nworkers = 1\nservice_time = \"fixed(1h)\"\n\
+         [[load]]\narrivals = \"constant\"\nrate = \"100/s\"\nduration = \"10s\"\n\
+         [poll]\ninterval = \"100ms\"\ngive_up_after = \"5s\"\n",
+        head("simulator")
+    ));
+    earlier(&folder, "before", CURVE);
+    let run = run(&folder, "out", &["--like", "before"]);
+    run.check_rows();
+    for (outcome, share) in [("completed", 0.6), ("failed", 0.3), ("expired", 0.1)] {
+        // Binomial: four deviations.
+        let most = 4.0 * f64::sqrt(1_000.0 * share * (1.0 - share));
+        let found = u32::try_from(run.ledger(outcome)).unwrap();
+        assert!(
+            (f64::from(found) - 1_000.0 * share).abs() < most,
+            "{found} {outcome}"
+        );
+    }
+    for (metric, seconds) in [("time_to_completed", 1.0), ("time_to_failed", 2.0)] {
+        let min = run.summary["metrics"][metric]["min"].as_f64().unwrap();
+        assert!((min / seconds - 1.0).abs() < 0.1, "{metric}: {min}");
+    }
+    let note = run.summary["notes"][0].as_str().unwrap();
+    for part in [
+        "works end as those of before did (sojourn_time.csv, 5 points)",
+        "60.00 % complete and 30.00 % fail, the last after 2 s; the other 10.00 %",
+    ] {
+        assert!(note.contains(part), "{note}");
+    }
+    let json = said(&mut folder.command(&["report", "out", "--json"]));
+    assert_eq!(json.stdout, text(&folder.path("out").join("summary.json")));
+}
+
+#[test]
+fn a_directory_that_no_run_can_be_like_is_refused_with_a_hint() {
+    let folder = every_end();
+    let check = |like: &str, texts: &[&str]| {
+        let flags = [
+            "run",
+            "scenario.toml",
+            "--virtual",
+            "--out",
+            "no",
+            "--like",
+            like,
+        ];
+        said(&mut folder.command(&flags)).check(2, texts);
+        assert!(!folder.path("no").exists(), "{like}");
+    };
+    check("nowhere", &["nowhere", "hint: --like names the directory"]);
+    fs::create_dir(folder.path("old")).unwrap();
+    check(
+        "old",
+        &["sojourn_time.csv", "hint: a run of this version writes it"],
+    );
+    earlier(&folder, "blind", CURVE.lines().next().unwrap());
+    check("blind", &["found no point", "its summary.json says why"]);
+    earlier(&folder, "damaged", &CURVE.replace("0.3\n", "x\n"));
+    check(
+        "damaged",
+        &[
+            "line 6: found `x` in `failed`",
+            "hint: was the file edited?",
+        ],
+    );
+    let flags = ["run", "scenario.toml", "--out", "no", "--like", "damaged"];
+    said(&mut folder.command(&flags))
+        .check(2, &["--like is for virtual time", "hint: add --virtual"]);
+    assert!(!folder.path("no").exists());
+}
+
 /// A load that nobody waits for, of works that end soon.
 fn long(more: &str) -> Folder {
     Folder::new(&format!(
