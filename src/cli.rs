@@ -18,6 +18,7 @@ use crate::run::Shards;
     version,
     after_help = "Examples:\n  \
         plimsoll run scenarios/quickstart.toml     against the built-in simulator\n  \
+        plimsoll run scenarios/quickstart.toml --virtual    the same in virtual time\n  \
         plimsoll check scenarios/auxot.toml        what a run would do, without sending anything\n  \
         plimsoll sim                               the simulated service, for curl\n\n\
         Exit codes: 0 all kept, 1 an SLO failed, 2 a mistake to put right, 3 the measurement is\n\

@@ -72,7 +72,7 @@ fn stand_in(plan: &Plan) -> Plan {
 fn what_answers(simulator: &SimPlan, earlier: Option<&EarlierRun>) -> String {
     format!(
         "simulated: nothing was sent; the [simulator] of the scenario answered in virtual time, \
-         {}, network delay {} each way",
+         {}; network delay {} each way",
         earlier.map_or_else(|| queue(simulator), EarlierRun::how_works_end),
         simulator.network_delay
     )

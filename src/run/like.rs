@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::Mistake;
+use crate::report::text::number::{percent, tame, time};
 use crate::sim::{Like, Unlike};
 
 /// The curve of the sojourn time that a run leaves behind.
 const CURVE: &str = "sojourn_time.csv";
+
+/// Characters of its path that are shown.
+const MOST_OF_PATH: usize = 200;
 
 /// An earlier run.
 pub(super) struct EarlierRun {
@@ -49,20 +53,23 @@ impl EarlierRun {
 
     /// How works end, for people who read the numbers.
     pub(super) fn how_works_end(&self) -> String {
-        let Like {
-            points,
-            until,
-            completed,
-            failed,
-            ..
-        } = self.like;
+        let like = &self.like;
+        let rest = match like.endless() {
+            0.0 => String::new(),
+            endless => format!(
+                "; the other {}, of which it saw no end, have none",
+                percent(endless)
+            ),
+        };
+        // A path may have a line break in it, and the file that keeps this sentence has lines.
+        let path = tame(&self.path.display().to_string(), MOST_OF_PATH);
         format!(
-            "works end as those of {} did ({CURVE}, {points} points): {:.2} % complete and {:.2} % \
-             fail, the last after {until} s; the other {:.2} %, of which it saw no end, have none",
-            self.path.display(),
-            100.0 * completed,
-            100.0 * failed,
-            100.0 * self.like.endless()
+            "works end as those of {path} did ({CURVE}, {} points): {} complete and {} fail, the \
+             last after {}{rest}",
+            like.points,
+            percent(like.completed),
+            percent(like.failed),
+            time(like.until)
         )
     }
 }

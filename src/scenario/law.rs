@@ -66,8 +66,8 @@ impl Law {
 }
 
 impl fmt::Display for Law {
-    /// As it is written in a scenario, and [`Law::parse`] reads it; but for what was measured, which
-    /// no scenario can say.
+    /// As it is written in a scenario, and [`Law::parse`] reads it. What was measured no scenario
+    /// can say.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(length) => write!(f, "fixed({length})"),

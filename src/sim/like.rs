@@ -96,9 +96,10 @@ impl Like {
         })
     }
 
-    /// The share that was not seen to end.
+    /// The share that was not seen to end; 0 where it is no more than rounding left over.
     pub fn endless(&self) -> f64 {
-        (1.0 - self.completed - self.failed).max(0.0)
+        let rest = 1.0 - self.completed - self.failed;
+        if rest > ROUNDING { rest } else { 0.0 }
     }
 
     /// A service whose works end like these, without a queue: waits were in the times already.

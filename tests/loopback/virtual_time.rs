@@ -230,7 +230,7 @@ fn works_end_like_those_of_an_earlier_run() {
     let note = run.summary["notes"][0].as_str().unwrap();
     for part in [
         "works end as those of before did (sojourn_time.csv, 5 points)",
-        "60.00 % complete and 30.00 % fail, the last after 2 s; the other 10.00 %",
+        "60 % complete and 30 % fail, the last after 2 s; the other 10 %",
     ] {
         assert!(note.contains(part), "{note}");
     }
