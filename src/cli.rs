@@ -129,12 +129,12 @@ pub struct Run {
     /// expected at the peak. Their limits sum to the scenario's
     #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = shards)]
     pub shards: Shards,
-    /// Run in virtual time against the scenario's [simulator], whatever its target is: nothing is
+    /// Run in virtual time against the simulator of the scenario, whatever its target is: nothing is
     /// sent, and an hour takes seconds
     #[arg(long = "virtual")]
     pub virtual_time: bool,
     /// With --virtual: works end as those of an earlier run did, when and how, instead of as
-    /// [simulator] has it
+    /// the scenario has it
     #[arg(long, value_name = "RUN_DIR")]
     pub like: Option<PathBuf>,
     /// How much is shown.
