@@ -129,8 +129,8 @@ pub struct Run {
     /// expected at the peak. Their limits sum to the scenario's
     #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = shards)]
     pub shards: Shards,
-    /// Run in virtual time against the simulator of the scenario, whatever its target is: nothing is
-    /// sent, and an hour takes seconds
+    /// Run in virtual time against the simulator of the scenario, whatever its target is: nothing
+    /// is sent, and an hour takes seconds
     #[arg(long = "virtual")]
     pub virtual_time: bool,
     /// With --virtual: works end as those of an earlier run did, when and how, instead of as
