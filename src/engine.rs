@@ -9,6 +9,7 @@
 //! [`Engine::take_news`] and handed to the other as an [`Input`]: each pair in order.
 
 mod chunks;
+mod closed_loop;
 mod due_polls;
 mod following;
 pub mod gate;
@@ -36,6 +37,7 @@ use crate::record::{Metric, Recorder};
 use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
+use closed_loop::ClosedLoop;
 use due_polls::DuePolls;
 use gate::Gate;
 use known_ids::KnownIds;
@@ -155,8 +157,10 @@ pub struct Engine {
     arrivals: ArrivalSchedule,
     /// The same schedule, ahead where a local limit holds arrivals back: counts what is due.
     due_arrivals: ArrivalSchedule,
-    /// The last instant at which a local limit let go.
+    /// The last instant at which a local limit let go of submits, and of polls.
     released: Tick,
+    polls_released: Tick,
+    closed_loop: ClosedLoop,
     works: WorkTable,
     known: KnownIds,
     words: Words,
@@ -207,6 +211,8 @@ impl Engine {
             now: Tick::ZERO,
             due_arrivals: arrivals.clone(),
             released: Tick::ZERO,
+            polls_released: Tick::ZERO,
+            closed_loop: ClosedLoop::default(),
             works: WorkTable::default(),
             known: KnownIds::default(),
             words: Words::default(),

@@ -22,6 +22,8 @@ pub enum Metric {
     AcceptLatency,
     /// 202 received - sent.
     AcceptServiceTime,
+    /// The same, of the submits that a caller who waits for each answer would have sent.
+    ClosedLoopLatency,
     /// Sent - intended.
     ScheduleLag,
     /// Sent - the instant from which nothing but the generator held the submit back.
@@ -40,6 +42,8 @@ pub enum Metric {
     PollWaitBudget,
     /// The part of it spent at a gate that the service closed.
     PollWaitGate,
+    /// Poll sent - the instant from which nothing but the generator held it back.
+    PollLag,
 }
 
 /// What a metric is, in words.
@@ -74,7 +78,7 @@ const fn define(
 }
 
 /// Every metric, in the order of the files.
-pub const CATALOGUE: [Definition; 11] = [
+pub const CATALOGUE: [Definition; 13] = [
     define(
         Metric::AcceptLatency,
         "accept_latency",
@@ -88,6 +92,13 @@ pub const CATALOGUE: [Definition; 11] = [
         "submit sent",
         "whole 202 read",
         Count::Accepted,
+    ),
+    define(
+        Metric::ClosedLoopLatency,
+        "closed_loop_latency",
+        "submit sent by a caller who waits for each answer",
+        "whole 202 read",
+        Count::ClosedLoopAccepts,
     ),
     define(
         Metric::ScheduleLag,
@@ -150,6 +161,13 @@ pub const CATALOGUE: [Definition; 11] = [
         "poll_wait_gate",
         "gate closes, or poll due behind it",
         "gate opens",
+        Count::Polls,
+    ),
+    define(
+        Metric::PollLag,
+        "poll_lag",
+        "poll due, or the end of what held it back",
+        "poll sent",
         Count::Polls,
     ),
 ];

@@ -133,6 +133,10 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.record(Metric::AcceptLatency, accepted.since(row.intended));
         let sent = row.sent.expect("accepted works were sent");
         r.record(Metric::AcceptServiceTime, accepted.since(sent));
+        if row.seq.is_multiple_of(4) {
+            r.count(Count::ClosedLoopAccepts);
+            r.record(Metric::ClosedLoopLatency, accepted.since(sent));
+        }
     }
     if !inside(Some(end)) {
         return;
@@ -156,6 +160,7 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.record(Metric::PollWait, Span::from_millis(row.seq % 3));
         r.record(Metric::PollWaitBudget, Span::from_millis(row.seq % 3));
         r.record(Metric::PollWaitGate, Span::ZERO);
+        r.record(Metric::PollLag, Span(200_000));
     }
     if let (Some(metric), Some(detected)) = (metric, row.detected) {
         r.count(Count::Terminal);

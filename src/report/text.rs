@@ -32,7 +32,7 @@ const SHOWN: usize = 5;
 pub const COLUMNS: usize = 80;
 
 /// In so many columns the wide table fits.
-const WIDE: usize = 73;
+const WIDE: usize = 80;
 
 /// The whole summary, with styles, in lines of at most `columns` characters; 60 is the least.
 pub fn summary(report: &Report, columns: usize) -> String {
@@ -279,28 +279,34 @@ fn table(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let samples = [
         Metric::AcceptLatency,
         Metric::AcceptServiceTime,
+        Metric::ClosedLoopLatency,
         Metric::TimeToTerminal,
     ]
     .map(|metric| Sample::of(&report.snapshot, metric));
     let figures = samples.each_ref().map(Sample::figures);
     let widths = if columns < WIDE {
-        [14, 18, 14]
+        [11, 16, 11, 12]
     } else {
-        [20, 23, 20]
+        [16, 21, 15, 18]
     };
-    let row = |name: &str, cells: [String; 3]| {
+    let row = |name: &str, cells: [String; 4]| {
         let cells = cells.iter().zip(widths);
         let cells = cells.map(|(cell, width)| format!("{cell:>width$}"));
         format!("  {name:<8}{}", cells.collect::<String>())
     };
     writeln!(out)?;
-    let heads: &[[&str; 3]] = if columns < WIDE {
+    let heads: &[[&str; 4]] = if columns < WIDE {
         &[
-            ["accept", "accept service", "time to"],
-            ["latency", "time", "terminal"],
+            ["accept", "accept service", "closed", "time to"],
+            ["latency", "time", "loop", "terminal"],
         ]
     } else {
-        &[["accept latency", "accept service time", "time to terminal"]]
+        &[[
+            "accept latency",
+            "accept service time",
+            "closed loop",
+            "time to terminal",
+        ]]
     };
     for head in heads {
         writeln!(out, "{BOLD}{}{BOLD:#}", row("", head.map(str::to_owned)))?;
@@ -316,7 +322,7 @@ fn table(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     ];
     for (name, part) in parts {
         let cell = |index: usize| value(part(&figures[index]), &samples[index]);
-        writeln!(out, "{}", row(name, [cell(0), cell(1), cell(2)]))?;
+        writeln!(out, "{}", row(name, [cell(0), cell(1), cell(2), cell(3)]))?;
     }
     let samples = figures.map(|of| number::count(of.count));
     writeln!(out, "{}", row("samples", samples))?;

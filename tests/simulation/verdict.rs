@@ -226,6 +226,7 @@ fn check_promptness(plan: &Plan, run: &VirtualRun) {
         samples.map_or(0, hdrhistogram::Histogram::max)
     };
     assert_eq!(longest(Metric::GeneratorLag), 0, "late for no reason");
+    assert_eq!(longest(Metric::PollLag), 0, "a poll late for no reason");
     let no_ceiling = plan.poll.budget.is_none()
         && plan.limits.is_none()
         && plan.target.max_rate.is_none()

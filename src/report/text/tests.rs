@@ -76,5 +76,5 @@ fn a_run_of_nothing_has_dashes_and_no_zeros() {
         text.starts_with("PASS  fixture: a valid run; it has no SLO\n"),
         "{text}"
     );
-    assert!(text.contains("  p99                        -"), "{text}");
+    assert!(text.contains("  p99                    -"), "{text}");
 }
