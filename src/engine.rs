@@ -8,6 +8,7 @@
 //! An engine has a [`Share`] of the plan. What the engines of one run tell each other is taken with
 //! [`Engine::take_news`] and handed to the other as an [`Input`]: each pair in order.
 
+mod backlog;
 mod chunks;
 mod closed_loop;
 mod due_polls;
@@ -37,6 +38,7 @@ use crate::record::{Metric, Recorder};
 use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
+use backlog::Backlog;
 use closed_loop::ClosedLoop;
 use due_polls::DuePolls;
 use gate::Gate;
@@ -177,7 +179,7 @@ pub struct Engine {
     submits_in_flight: u64,
     polls_in_flight: u64,
     submitting: u64,
-    backlog: u64,
+    backlog: Backlog,
     recorder: Recorder,
     interval_end: Tick,
     intervals: Vec<Interval>,
@@ -229,7 +231,7 @@ impl Engine {
             submits_in_flight: 0,
             polls_in_flight: 0,
             submitting: 0,
-            backlog: 0,
+            backlog: Backlog::default(),
             recorder: Recorder::new(Tick::ZERO),
             interval_end: (Tick::ZERO + INTERVAL).min(load_end),
             intervals: Vec::new(),
@@ -246,7 +248,7 @@ impl Engine {
     }
 
     /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly
-    /// so.
+    /// so. An answer belongs to the interval of its stamp, however late it is told.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Intake {
@@ -254,13 +256,19 @@ impl Engine {
                 sent,
                 at,
                 reply,
-            } => self.on_intake(slot, (sent, at), reply),
+            } => {
+                self.close_intervals(at);
+                self.on_intake(slot, (sent, at), reply);
+            }
             Input::Poll {
                 slot,
                 sent,
                 at,
                 reply,
-            } => self.on_poll(slot, (sent, at), reply),
+            } => {
+                self.close_intervals(at);
+                self.on_poll(slot, (sent, at), reply);
+            }
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }
@@ -389,6 +397,7 @@ impl Engine {
     /// What remains to be written is taken with [`Engine::take_settled`] and
     /// [`Engine::take_intervals`]; the answer is the number of stuck works by their last status.
     pub fn close(&mut self, now: Tick) -> BTreeMap<Box<str>, u64> {
+        let now = now.max(self.backlog.last_change());
         self.stop_load(now);
         self.run_end = self.run_end.min(now);
         self.close_intervals(now);
@@ -445,7 +454,9 @@ impl Engine {
 
     fn stop_load(&mut self, at: Tick) {
         // An order may come late; what is closed by then stays closed.
-        let at = at.max(self.recorder.start());
+        let at = at
+            .max(self.recorder.start())
+            .max(self.backlog.last_change());
         if at < self.load_end {
             self.load_end = at;
             self.drain_end = at + self.plan.drain_limit;
@@ -458,7 +469,7 @@ impl Engine {
 
     fn gauges(&mut self, now: Tick) -> Gauges {
         Gauges {
-            backlog: self.backlog,
+            backlog: self.backlog.works(),
             in_flight: self.submits_in_flight + self.polls_in_flight,
             queued: self.count_queued(now),
             submitting: self.submitting,
@@ -481,7 +492,9 @@ impl Engine {
             .arrivals
             .stage_at(end - Span(1))
             .filter(|_| end <= self.load_end);
-        self.intervals.push(self.recorder.close(end, stage, gauges));
+        let area = self.backlog.take_area(end);
+        self.intervals
+            .push(self.recorder.close(end, stage, gauges, area));
         let next = end + INTERVAL;
         self.interval_end = if end < self.load_end {
             next.min(self.load_end)
@@ -533,6 +546,7 @@ impl Engine {
             maybe_accepted: false,
             last_status: last_word.map(|word| self.words.word(word).into()),
             finished: None,
+            settled: detected.map(|(at, _)| at),
         };
         let body = body.or(if is_stuck { last_body } else { None });
         self.settled.push(Settled { row, body });
@@ -573,5 +587,6 @@ fn unsent(arrival: crate::arrival::Arrival, outcome: Outcome) -> WorkRow {
         maybe_accepted: false,
         last_status: None,
         finished: None,
+        settled: None,
     }
 }

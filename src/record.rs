@@ -3,6 +3,7 @@
 //! The catalogue is the one place that names a metric; the CSV headers, the histogram tags, the
 //! summary and the table of the README come from it or are tested against it.
 
+pub mod area;
 pub mod interval;
 pub mod ledger;
 pub mod merge;
@@ -315,13 +316,20 @@ impl Recorder {
     }
 
     /// Ends the interval at `end` and begins the next one there.
-    pub fn close(&mut self, end: Tick, stage: Option<u16>, gauges: Gauges) -> Interval {
+    pub fn close(
+        &mut self,
+        end: Tick,
+        stage: Option<u16>,
+        gauges: Gauges,
+        backlog_area: Span,
+    ) -> Interval {
         let interval = Interval {
             start: self.start,
             length: end.since(self.start),
             stage,
             counts: self.counts.since(&self.reported),
             gauges,
+            backlog_area,
             histograms: std::mem::take(&mut self.histograms),
         };
         self.start = end;
@@ -363,7 +371,8 @@ mod tests {
         for second in 1..=5_u64 {
             recorder.count_many(Count::Sent, second);
             recorder.record(Metric::ScheduleLag, Span::from_millis(second));
-            let interval = recorder.close(Tick(second * 1_000_000_000), Some(0), Gauges::default());
+            let end = Tick(second * 1_000_000_000);
+            let interval = recorder.close(end, Some(0), Gauges::default(), Span::ZERO);
             assert_eq!(interval.length, Span::from_secs(1));
             sum.merge(&interval.counts);
             histograms.merge(&interval.histograms);

@@ -19,6 +19,7 @@ pub mod text;
 mod fixture;
 
 use crate::record::Metric;
+use crate::record::area::AreaBooks;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
@@ -26,6 +27,12 @@ use crate::time::Span;
 use binomial::float;
 use quantiles::Sample;
 use slo::{Decision, Judgement};
+
+/// How a note begins that says why the area identity was not checked.
+const AREA_NOT_CHECKED: &str = "the backlog was not compared with the rows";
+
+/// To what the files tell an instant.
+const FILE_RESOLUTION: Span = Span(1_000);
 
 /// What the run was, apart from what it measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,12 +308,8 @@ impl Report {
         mut reasons: Vec<Reason>,
     ) -> Self {
         reasons.extend(late_generator(&snapshot, limits));
-        reasons.extend(snapshot.check_books().err().map(|line| Reason {
-            code: Code::Books,
-            value: None,
-            limit: None,
-            text: format!("the books do not balance: {line}"),
-        }));
+        let books = snapshot.check_books();
+        reasons.extend(books.err().map(|line| open_books(&line)));
         let slo: Vec<Judgement> = promises
             .iter()
             .map(|promise| slo::judge(promise, &snapshot, &facts))
@@ -343,6 +346,27 @@ impl Report {
             EndedBy::Interrupt => 130,
             EndedBy::Error | EndedBy::Plan | EndedBy::Killed => self.verdict.exit_code(),
         }
+    }
+}
+
+/// Compares the area under the backlog with the rows, as exactly as the files tell both: then a
+/// report that is made from the files says the same. The answer is a reason for distrust, if they
+/// differ; or why they cannot be compared, for the notes.
+pub fn check_area(books: AreaBooks, reasons: &[Reason]) -> Result<Option<Reason>, String> {
+    let misses_rows = |why: &Reason| matches!(why.code, Code::ShardDied | Code::JournalLost);
+    if reasons.iter().any(misses_rows) {
+        return Err(format!("{AREA_NOT_CHECKED}: rows are missing"));
+    }
+    let difference = books.compare(FILE_RESOLUTION).err();
+    Ok(difference.map(|difference| open_books(&difference.to_string())))
+}
+
+fn open_books(line: &str) -> Reason {
+    Reason {
+        code: Code::Books,
+        value: None,
+        limit: None,
+        text: format!("the books do not balance: {line}"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::arrival::Segment;
-use crate::report::{Code, EndedBy, Facts, Reason, Report, summary, text};
+use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::{Health, Reports};
@@ -207,6 +207,10 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
         let text = format!("a shard died: {why}");
         reason(Code::ShardDied, None, None, text)
     }));
+    match check_area(collected.area.clone(), &reasons) {
+        Ok(difference) => reasons.extend(difference),
+        Err(note) => facts.notes.push(note),
+    }
     Report::new(plan, facts, snapshot, reasons)
 }
 

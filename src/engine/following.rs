@@ -331,7 +331,7 @@ impl Engine {
         if let Some(last) = self.settled.last_mut() {
             last.row.finished = finished;
         }
-        self.backlog -= 1;
+        self.backlog.leave(at);
         self.forget_later(slot.index, at);
         if is_foreign || !self.recheck_later(slot, at, ending) {
             self.works.remove(slot);
@@ -346,8 +346,11 @@ impl Engine {
             Count::Lost
         };
         self.recorder.count(count);
-        self.backlog -= 1;
+        self.backlog.leave(at);
         self.leave(slot, outcome, None, body);
+        if let Some(last) = self.settled.last_mut() {
+            last.row.settled = Some(at);
+        }
         self.forget_later(slot.index, at);
         self.works.remove(slot);
     }

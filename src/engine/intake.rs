@@ -300,7 +300,7 @@ impl Engine {
                 .record(Metric::ClosedLoopLatency, service_time);
         }
         self.submitting -= 1;
-        self.backlog += 1;
+        self.backlog.enter(at);
         match at_once {
             Some(terminal) => self.end(slot, at, terminal, Source::Sync, is_foreign),
             None => self.follow(slot, at, is_foreign),

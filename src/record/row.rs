@@ -40,6 +40,8 @@ pub struct WorkRow {
     pub last_status: Option<Box<str>>,
     /// When the service says that it ended.
     pub finished: Option<ServiceTime>,
+    /// When it left the backlog: it had ended, or was followed no longer.
+    pub settled: Option<Tick>,
 }
 
 /// A row, and the body that explains it where there is one to keep.

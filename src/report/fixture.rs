@@ -90,18 +90,23 @@ pub(super) fn run() -> Run {
         let to = Tick((second * 1_000_000_000).min(5_500_000_000));
         let inside = |at: Option<Tick>| at.is_some_and(|at| from <= at && at < to);
         let mut gauges = Gauges::default();
+        let mut area = Span::ZERO;
         for (end, settled) in &works {
             let row = &settled.row;
             record(&mut recorder, row, &inside, *end);
             let open = row.accepted.is_some_and(|at| at < to) && *end >= to;
             gauges.backlog += u64::from(open);
+            if let Some(accepted) = row.accepted {
+                let stay = (*end).clamp(from, to).since(accepted.clamp(from, to));
+                area = Span(area.0 + stay.0);
+            }
             let waits = row.sent.is_some_and(|at| at < to) && row.accepted.unwrap_or(*end) >= to;
             gauges.submitting += u64::from(waits);
             gauges.in_flight = gauges.submitting;
             gauges.queued += u64::from(row.intended < to && row.sent.is_none_or(|at| at >= to));
         }
         let stage = (second <= 3).then_some(0);
-        intervals.push(recorder.close(to, stage, gauges));
+        intervals.push(recorder.close(to, stage, gauges, area));
         from = to;
     }
     let mut snapshot = Snapshot::default();
@@ -214,6 +219,7 @@ fn work(seq: u64) -> (Tick, Settled) {
         maybe_accepted: outcome == Outcome::IntakeFailed,
         last_status: status.map(Into::into),
         finished: told.then_some(ServiceTime(1_750_000_001_000_001)),
+        settled: (taken && end != never).then_some(end),
     };
     let body = (outcome != Outcome::Completed).then(|| format!("{{\"seq\":{seq}}}").into());
     (end, Settled { row, body })

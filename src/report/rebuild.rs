@@ -9,10 +9,12 @@ use std::{fmt, io};
 
 use csv::{ReaderBuilder, StringRecord};
 
+use super::csv::BACKLOG_AREA;
 use super::hlog::{self, tick};
-use super::{EndedBy, Facts, Reason, summary, text::number};
+use super::{EndedBy, Facts, Reason, check_area, summary, text::number};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
+use crate::record::area::AreaBooks;
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::snapshot::Snapshot;
@@ -68,7 +70,7 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}\nhint: was the file edited, or is it of another run?",
+            "{}: {}\nhint: was the file edited, or is it of another run or version?",
             self.file, self.what
         )
     }
@@ -104,7 +106,7 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         snapshot.histograms.merge(histograms);
     }
     let recalled = earlier.and_then(|bytes| summary::recall(bytes, &facts));
-    let (mut facts, reasons) = recalled.unwrap_or_else(|| {
+    let (mut facts, mut reasons) = recalled.unwrap_or_else(|| {
         let staged = rows.iter().filter(|row| row.stage.is_some());
         let load = staged.map(Interval::end).filter(|at| *at <= end).max();
         let load = load.map_or(Span::ZERO, |at| at.since(Tick::ZERO));
@@ -117,13 +119,21 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         };
         (killed, Vec::new())
     });
-    let (stuck, works_torn) = stuck(works, &snapshot)?;
+    let mut area = AreaBooks::default();
+    for row in &rows {
+        area.interval(row);
+    }
+    let (stuck, works_torn) = read_works(works, &snapshot, &mut area)?;
     snapshot.stuck = stuck;
     if facts.ended_by == EndedBy::Killed {
         facts.notes.push(format!(
-            "the run was killed: this report ends at its last whole interval, at {}",
+            "the run was killed: this report ends at its last whole interval, at {}; \
+             works that were open then have no rows to be compared with the backlog",
             number::time(end.seconds())
         ));
+    } else if let Ok(difference) = check_area(area, &reasons) {
+        // Why it could not be checked stands in the notes that were recalled.
+        reasons.extend(difference);
     }
     for (file, torn) in [
         ("intervals.csv", rows_torn || last_row > end),
@@ -246,6 +256,14 @@ impl Columns {
         })
     }
 
+    /// An instant; an empty cell is "did not happen".
+    fn maybe_time(&self, record: &StringRecord, name: &str) -> Result<Option<Tick>, String> {
+        match self.cell(record, name) {
+            "" => Ok(None),
+            _ => self.time(record, name).map(Some),
+        }
+    }
+
     fn time(&self, record: &StringRecord, name: &str) -> Result<Tick, String> {
         let cell = self.cell(record, name);
         tick(cell).ok_or_else(|| {
@@ -265,6 +283,7 @@ fn intervals(mut bytes: &[u8]) -> Result<(Vec<Interval>, bool), Unreadable> {
         "scheduled",
         "sent",
         "backlog",
+        BACKLOG_AREA,
     ];
     let torn = rows("intervals.csv", &mut bytes, &needed, |columns, record| {
         intervals.push(interval(columns, record)?);
@@ -295,6 +314,7 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
             queued: count("queued")?,
             submitting: count("submitting")?,
         },
+        backlog_area: columns.time(record, BACKLOG_AREA)?.since(Tick::ZERO),
         histograms: Histograms::default(),
     };
     for what in Count::ALL {
@@ -307,15 +327,20 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
     Ok(interval)
 }
 
-/// Open, expired and lost works by their last status word, as far as `works.csv` knows it.
-fn stuck(
+/// Reads `works.csv`: open, expired and lost works by their last status word, as far as it knows
+/// them, and the stays of all works in the backlog.
+fn read_works(
     works: &mut dyn io::Read,
     snapshot: &Snapshot,
+    area: &mut AreaBooks,
 ) -> Result<(BTreeMap<Box<str>, u64>, bool), Unreadable> {
     let mut stuck: BTreeMap<Box<str>, u64> = BTreeMap::new();
     let words = [Outcome::Expired, Outcome::Lost, Outcome::Unresolved].map(Outcome::word);
-    let needed = ["accepted_s", "outcome", "last_status"];
+    let needed = ["accepted_s", "settled_s", "outcome", "last_status"];
     let torn = rows("works.csv", works, &needed, |columns, record| {
+        if let Some(accepted) = columns.maybe_time(record, "accepted_s")? {
+            area.stay(accepted, columns.maybe_time(record, "settled_s")?);
+        }
         // A work of the time that is left out is none of this report's, however soon it ended.
         if words.contains(&columns.cell(record, "outcome"))
             && columns.time(record, "accepted_s")? <= snapshot.end

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc::Receiver;
 
 use crate::record::Metric;
+use crate::record::area::AreaBooks;
 use crate::record::interval::Interval;
 use crate::record::ledger::Count;
 use crate::record::merge::Merge;
@@ -35,6 +36,7 @@ pub(super) struct Collector {
     shards: Vec<Told>,
     closes: bool,
     snapshot: Snapshot,
+    area: AreaBooks,
     unwritable: Option<Unwritable>,
 }
 
@@ -50,6 +52,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Collected {
     pub(super) snapshot: Snapshot,
+    pub(super) area: AreaBooks,
     pub(super) health: Health,
     pub(super) unwritable: Option<Unwritable>,
     pub(super) directory: RunDirectory,
@@ -75,6 +78,7 @@ impl Collector {
             shards: (0..shards).map(|_| Told::default()).collect(),
             closes: false,
             snapshot: Snapshot::default(),
+            area: AreaBooks::default(),
             unwritable: None,
         }
     }
@@ -133,12 +137,16 @@ impl Collector {
     }
 
     fn settled(&mut self, settled: &[Settled]) {
+        for one in settled {
+            self.area.row(&one.row);
+        }
         let written = self.directory.settled(settled);
         self.note(written);
     }
 
     fn interval(&mut self, interval: &Interval) {
         self.snapshot.absorb(interval);
+        self.area.interval(interval);
         let written = self.directory.interval(interval);
         self.note(written);
     }
@@ -205,6 +213,7 @@ impl Collector {
         self.screen.clear();
         Collected {
             snapshot: self.snapshot,
+            area: self.area,
             health: Health::of_all(self.shards.iter().map(|shard| shard.health)),
             unwritable: self.unwritable,
             directory: self.directory,
@@ -285,6 +294,7 @@ mod tests {
                 submitting: sent,
                 ..Gauges::default()
             },
+            backlog_area: Span::ZERO,
             histograms: Histograms::default(),
         };
         Message::Interval(Box::new(interval), Health::default())
