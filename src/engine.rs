@@ -22,6 +22,7 @@ pub mod poll_policy;
 pub mod rate_budget;
 pub mod said;
 pub mod share;
+mod stopwatch;
 pub mod timers;
 pub mod works;
 
@@ -48,6 +49,7 @@ use peers::{News, Peers};
 use rate_budget::RateBudget;
 use said::{LastBodies, Words};
 use share::Share;
+use stopwatch::Stopwatch;
 use timers::TimerQueue;
 use works::WorkTable;
 
@@ -98,6 +100,13 @@ pub enum Input {
         /// What it says.
         reply: PollReply,
     },
+    /// A probe of the watchdog was read: it shows how late an answer would have been stamped.
+    Probe {
+        /// When it could have been read.
+        from: Tick,
+        /// When.
+        at: Tick,
+    },
     /// Connections were opened.
     Connections {
         /// How many.
@@ -128,24 +137,6 @@ pub struct Refusal {
 
 /// When a request was sent, and when its answer was read.
 type Trip = (Tick, Tick);
-
-/// Adds up the time in which something was so.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stopwatch {
-    since: Option<Tick>,
-    total: Span,
-}
-
-impl Stopwatch {
-    fn set(&mut self, running: bool, now: Tick) {
-        self.total = self.read(now);
-        self.since = running.then_some(now);
-    }
-
-    fn read(&self, now: Tick) -> Span {
-        Span(self.total.0 + self.since.map_or(0, |since| now.since(since).0))
-    }
-}
 
 /// One shard's decisions.
 #[derive(Debug)]
@@ -268,6 +259,10 @@ impl Engine {
             } => {
                 self.close_intervals(at);
                 self.on_poll(slot, (sent, at), reply);
+            }
+            Input::Probe { from, at } => {
+                self.recorder.count(Count::Probes);
+                self.recorder.record(Metric::StampDelay, at.since(from));
             }
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);

@@ -4,6 +4,7 @@
 //! summary and the table of the README come from it or are tested against it.
 
 pub mod area;
+pub mod disturbance;
 pub mod interval;
 pub mod ledger;
 pub mod merge;
@@ -29,6 +30,8 @@ pub enum Metric {
     ScheduleLag,
     /// Sent - the instant from which nothing but the generator held the submit back.
     GeneratorLag,
+    /// Stamped - the instant at which it could have been read: what the harness adds to an answer.
+    StampDelay,
     /// Detected - intended.
     TimeToTerminal,
     /// The same, of completed works alone.
@@ -79,7 +82,7 @@ const fn define(
 }
 
 /// Every metric, in the order of the files.
-pub const CATALOGUE: [Definition; 13] = [
+pub const CATALOGUE: [Definition; 14] = [
     define(
         Metric::AcceptLatency,
         "accept_latency",
@@ -114,6 +117,13 @@ pub const CATALOGUE: [Definition; 13] = [
         "intended start, or the end of a local limit's hold",
         "submit sent",
         Count::Sent,
+    ),
+    define(
+        Metric::StampDelay,
+        "stamp_delay",
+        "probe sent by the watchdog",
+        "read and stamped by the shard",
+        Count::Probes,
     ),
     define(
         Metric::TimeToTerminal,

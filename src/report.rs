@@ -9,6 +9,7 @@ pub mod csv;
 pub mod failures;
 pub mod hlog;
 pub mod live;
+pub mod own_error;
 pub mod quantiles;
 pub mod rebuild;
 pub mod slo;
@@ -20,6 +21,7 @@ mod fixture;
 
 use crate::record::Metric;
 use crate::record::area::AreaBooks;
+use crate::record::disturbance::Disturbances;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
@@ -68,6 +70,8 @@ pub struct Facts {
     pub rate_limit_family: Option<String>,
     /// The run directory, as it may be shown.
     pub run_dir: String,
+    /// What kept the machine, the process or a shard from measuring; none where nobody watched.
+    pub disturbances: Option<Disturbances>,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -96,6 +100,7 @@ impl Facts {
             cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),
+            disturbances: None,
             notes: Vec::new(),
         }
     }
@@ -191,6 +196,8 @@ pub enum Code {
     Books,
     /// The wall clock jumped.
     ClockStep,
+    /// The machine was suspended.
+    Suspended,
     /// File descriptors ran out.
     Descriptors,
     /// A shard used its whole core.
@@ -203,10 +210,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LateGenerator,
         Self::Books,
         Self::ClockStep,
+        Self::Suspended,
         Self::Descriptors,
         Self::Cpu,
         Self::ShardDied,
@@ -219,6 +227,7 @@ impl Code {
             Self::LateGenerator => "late_generator",
             Self::Books => "books",
             Self::ClockStep => "clock_step",
+            Self::Suspended => "suspended",
             Self::Descriptors => "descriptors",
             Self::Cpu => "cpu",
             Self::ShardDied => "shard_died",

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::arrival::Segment;
+use crate::record::disturbance::{Disturbance, Disturbances, Kind};
+use crate::report::text::number;
 use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
@@ -18,6 +20,7 @@ use crate::shell::requests::Shapes;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::{self, Screen, Show};
 use crate::shell::shard::{Common, Shard, reports};
+use crate::shell::watchdog::Watchdog;
 use crate::shell::{RunClock, signals};
 use crate::time::Span;
 use crate::work::Policy;
@@ -29,8 +32,6 @@ pub use prepare::{Scenario, key_warning, read_scenario};
 
 /// From the moment at which everything is ready to the first instant of the plan.
 const LEAD: Span = Span::from_millis(100);
-/// A wall clock that moves by more between two seconds was set, not steered.
-const CLOCK_STEP: Span = Span::from_millis(100);
 
 /// Something that the operator can put right. Ends a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,21 +139,19 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
         clock,
         orders,
     };
+    let (watchdog, probes) = Watchdog::start(clock, plan.seed, shards)?;
     let mut threads = Vec::new();
-    for (shard, inbound) in inbounds.into_iter().enumerate() {
+    for (shard, (inbound, probes)) in inbounds.into_iter().zip(probes).enumerate() {
         let (index, of) = (shard as u64, shards);
         let to = reports.clone();
         let reports = Reports { shard, to };
-        threads.push(Shard::start(
-            &common,
-            Segment { index, of },
-            inbound,
-            reports,
-        )?);
+        let segment = Segment { index, of };
+        threads.push(Shard::start(&common, segment, inbound, reports, probes)?);
     }
     drop(reports);
     collector.listen(&mut messages);
-    let (ending, left) = Ending::of(threads.into_iter().map(Shard::join).collect());
+    let (mut ending, left) = Ending::of(threads.into_iter().map(Shard::join).collect());
+    ending.add_watch(watchdog.stop());
     let mut collected = collector.finish(left);
     target.stop(options.truth.as_deref())?;
 
@@ -182,6 +181,8 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     facts.load = Span(facts.load_planned.0.min(snapshot.end.0));
     facts.duration = Span(snapshot.end.0);
     facts.notes.extend(collected.notes());
+    facts.notes.extend(ending.unwatched.clone());
+    facts.disturbances = Some(ending.disturbances.clone());
     if let Some(at) = ending.at {
         facts.load = Span(ending.load_end.0);
         facts.duration = Span(at.0);
@@ -202,7 +203,8 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     } else {
         EndedBy::Plan
     };
-    let mut reasons = reasons(plan, collected);
+    let mut reasons = disturbed(&ending.disturbances);
+    reasons.extend(overtaxed(plan, collected));
     reasons.extend(ending.died.iter().map(|why| {
         let text = format!("a shard died: {why}");
         reason(Code::ShardDied, None, None, text)
@@ -234,21 +236,36 @@ fn reason(code: Code, value: Option<f64>, limit: Option<f64>, text: String) -> R
     }
 }
 
+/// What the clocks of the machine did is a reason for distrust. That a process or a shard was
+/// starved is judged by the lags.
+fn disturbed(disturbances: &Disturbances) -> Vec<Reason> {
+    let tells = |kind, code, what: &str| {
+        let Disturbance { at, length, .. } = disturbances.longest_of(kind)?;
+        let (at, by) = (number::clock(Span(at.0)), number::time(length.seconds()));
+        let limit = Disturbances::SHORTEST.seconds();
+        let text = format!("at {at} {what} {by}");
+        Some(reason(code, Some(length.seconds()), Some(limit), text))
+    };
+    let asleep = "the machine was suspended for";
+    let set = "the wall clock was set by";
+    [
+        tells(Kind::Suspended, Code::Suspended, asleep),
+        tells(Kind::ClockStep, Code::ClockStep, set),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 /// The reasons for distrust that only the shell can know.
-fn reasons(plan: &Plan, collected: &Collected) -> Vec<Reason> {
+fn overtaxed(plan: &Plan, collected: &Collected) -> Vec<Reason> {
     let Health {
         cpu_share,
-        clock_step,
         out_of_descriptors,
         rows_lost,
         ..
     } = collected.health;
     let mut reasons = Vec::new();
-    if clock_step > CLOCK_STEP {
-        let (value, limit) = (clock_step.seconds(), CLOCK_STEP.seconds());
-        let text = format!("the wall clock was set by {value:.3} s while the run was on");
-        reasons.push(reason(Code::ClockStep, Some(value), Some(limit), text));
-    }
     if out_of_descriptors {
         let text = "the process ran out of file descriptors: raise `ulimit -n`".to_owned();
         reasons.push(reason(Code::Descriptors, None, None, text));

@@ -16,9 +16,13 @@ pub mod signals;
 pub mod sim_command;
 pub mod sim_server;
 pub mod timer;
+pub mod watchdog;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::record::disturbance::Reading;
 use crate::time::{Span, Tick};
 
 /// The only reader of clocks: ticks since the origin of a run.
@@ -75,22 +79,27 @@ impl RunClock {
         self.origin_wall
     }
 
-    /// By how much the wall clock has gone apart from the other one since the origin.
+    /// All clocks of the machine. That of the run is the one of `Instant`, which on Linux stands
+    /// still while the machine sleeps.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the clocks"
     )]
-    pub fn wall_drift(&self) -> Span {
+    pub fn reading(&self) -> Reading {
+        let before = self.now();
+        let boot = clock_gettime(ClockId::Boottime);
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let wall = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
-        let steady = i64::try_from(self.now().0 / 1_000).unwrap_or(i64::MAX);
-        let drift = wall
-            .saturating_sub(self.origin_wall)
-            .saturating_sub(steady)
-            .unsigned_abs();
-        Span(drift.saturating_mul(1_000))
+        Reading {
+            before,
+            boot: boot
+                .tv_sec
+                .saturating_mul(1_000_000_000)
+                .saturating_add(boot.tv_nsec),
+            wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
+            after: self.now(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A small run with one of everything, for the tests of this folder.
 
 use super::{EndedBy, Facts};
+use crate::record::disturbance::{Disturbances, Kind};
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::row::{Settled, WorkRow};
@@ -34,8 +35,15 @@ pub(super) fn facts() -> Facts {
         cpu: Some(Span(250_123_000)),
         rate_limit_family: None,
         run_dir: "reports/fixture".to_owned(),
+        disturbances: Some(disturbances()),
         notes: Vec::new(),
     }
+}
+
+fn disturbances() -> Disturbances {
+    let mut all = Disturbances::default();
+    all.note(Kind::Starved, Tick(1_500_000_000), Span::from_millis(250));
+    all
 }
 
 pub(super) fn limits() -> ValidityLimits {
@@ -131,6 +139,8 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.count(Count::Sent);
         r.count(Count::Submits);
         r.record(Metric::ScheduleLag, sent.since(row.intended));
+        r.count(Count::Probes);
+        r.record(Metric::StampDelay, Span(950_000));
         r.record(Metric::GeneratorLag, sent.since(row.intended));
     }
     if let Some(accepted) = row.accepted.filter(|at| inside(Some(*at))) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Refusal;
+use crate::record::disturbance::Disturbances;
 use crate::shell::driver::Finished;
 use crate::time::Tick;
 use crate::work::{Family, Policy};
@@ -18,6 +19,9 @@ pub(super) struct Ending {
     pub(super) refusal: Option<Refusal>,
     pub(super) announced: (Option<Family>, Option<Policy>),
     pub(super) interrupted: bool,
+    pub(super) disturbances: Disturbances,
+    /// Why the clocks of the machine were not watched to the end.
+    pub(super) unwatched: Option<String>,
     /// Why shards died.
     pub(super) died: Vec<String>,
 }
@@ -42,6 +46,16 @@ impl Ending {
         (ending, left)
     }
 
+    /// What the watchdog saw, or why it could not go on.
+    pub(super) fn add_watch(&mut self, watch: Result<Disturbances, String>) {
+        match watch {
+            Ok(seen) => self.disturbances.merge(&seen),
+            Err(why) => {
+                self.unwatched = Some(format!("the clocks were not watched to the end: {why}"));
+            }
+        }
+    }
+
     fn add(&mut self, shard: &Finished) {
         self.at = self.at.max(Some(shard.end));
         self.load_end = self.load_end.max(shard.load_end);
@@ -53,5 +67,6 @@ impl Ending {
         let (family, policy) = shard.announced;
         self.announced = (self.announced.0.or(family), self.announced.1.or(policy));
         self.interrupted |= shard.interrupted;
+        self.disturbances.merge(&shard.disturbances);
     }
 }

@@ -4,7 +4,7 @@ use super::{Judge, Rate, Relation, Slo, Statistic};
 use crate::time::Span;
 
 /// Metrics that a promise may be about; each has the statistics of [`STATISTICS`].
-pub const METRICS: [&str; 13] = [
+pub const METRICS: [&str; 14] = [
     "accept_latency",
     "accept_service_time",
     "closed_loop_latency",
@@ -18,6 +18,7 @@ pub const METRICS: [&str; 13] = [
     "poll_wait_gate",
     "poll_lag",
     "generator_lag",
+    "stamp_delay",
 ];
 
 /// Counts of the ledger.

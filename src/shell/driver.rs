@@ -19,7 +19,9 @@ use super::client::{Client, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::requests::Requests;
+use super::watchdog::{Late, Probes};
 use crate::engine::{Effect, Engine, Input, Refusal};
+use crate::record::disturbance::Disturbances;
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
 use crate::time::{Span, Tick};
@@ -80,8 +82,6 @@ pub struct Health {
     pub cpu_share: f64,
     /// All time that the shard has spent on a processor.
     pub cpu: Span,
-    /// The largest distance that the wall clock has gone from the steady one between two intervals.
-    pub clock_step: Span,
     /// The process ran out of file descriptors.
     pub out_of_descriptors: bool,
     /// Rows that the collector could not take in time.
@@ -94,7 +94,6 @@ impl Health {
         shards.fold(Self::default(), |all, one| Self {
             cpu_share: all.cpu_share.max(one.cpu_share),
             cpu: Span(all.cpu.0 + one.cpu.0),
-            clock_step: all.clock_step.max(one.clock_step),
             out_of_descriptors: all.out_of_descriptors || one.out_of_descriptors,
             rows_lost: all.rows_lost + one.rows_lost,
         })
@@ -120,6 +119,8 @@ pub struct Finished {
     pub settled: Vec<Settled>,
     /// How the shard has been doing.
     pub health: Health,
+    /// When it did not read what had come.
+    pub disturbances: Disturbances,
     /// An order from outside ended it.
     pub interrupted: bool,
 }
@@ -135,6 +136,11 @@ impl Inbox {
     pub(super) fn put(&self, input: Input) {
         self.inputs.borrow_mut().push(input);
         self.arrived.notify_one();
+    }
+
+    /// What nobody waits for: it is taken in with the next turn, an interval later at most.
+    pub(super) fn put_for_later(&self, input: Input) {
+        self.inputs.borrow_mut().push(input);
     }
 }
 
@@ -155,7 +161,6 @@ pub struct Driver {
     health: Health,
     /// When the last intervals ended, and what time the thread had then spent on a processor.
     cpu: VecDeque<(Tick, Span)>,
-    drift: Span,
     /// Intervals that the collector had no room for yet.
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
@@ -191,7 +196,6 @@ impl Driver {
             reports,
             health: Health::default(),
             cpu: VecDeque::new(),
-            drift: Span::ZERO,
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
@@ -201,10 +205,10 @@ impl Driver {
     }
 
     /// Runs to the end. Must be called inside a `LocalSet`.
-    pub async fn run(mut self) -> io::Result<Finished> {
+    pub async fn run(mut self, probes: Probes) -> io::Result<Finished> {
+        let late = probes.hear(self.clock, self.inbox.clone())?;
         let alarm = Alarm::new(self.clock)?;
         alarm.until_origin().await?;
-        self.drift = self.clock.wall_drift();
         loop {
             self.obey();
             self.take_in();
@@ -212,7 +216,7 @@ impl Driver {
             self.report();
             self.rest();
             if let Some(end) = self.close_at {
-                return Ok(self.finish(end));
+                return Ok(self.finish(end, &late));
             }
             if has_more {
                 tokio::task::yield_now().await;
@@ -316,7 +320,7 @@ impl Driver {
         }
     }
 
-    /// Once an interval: the share of a core, the clocks, the descriptors.
+    /// Once an interval: the share of a core, the descriptors.
     fn look_at_ourselves(&mut self) {
         let (now, spent) = (self.clock.now(), thread_cpu());
         self.cpu.push_back((now, spent));
@@ -326,14 +330,10 @@ impl Driver {
             self.health.cpu_share = self.health.cpu_share.max(share);
         }
         self.health.cpu = spent;
-        let drift = self.clock.wall_drift();
-        let step = Span(drift.0.abs_diff(self.drift.0));
-        self.drift = drift;
-        self.health.clock_step = self.health.clock_step.max(step);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
     }
 
-    fn finish(mut self, end: Tick) -> Finished {
+    fn finish(mut self, end: Tick, late: &Late) -> Finished {
         let load_end = self.engine.load_end();
         let stuck = self.engine.close(end);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
@@ -349,6 +349,7 @@ impl Driver {
             intervals,
             settled: self.engine.take_settled(),
             health: self.health,
+            disturbances: late.take(),
             interrupted: self.interrupted,
         }
     }

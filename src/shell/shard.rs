@@ -14,6 +14,7 @@ use super::driver::{Driver, Finished, FromShard, Message, Reports};
 use super::orders::{Order, Orders};
 use super::requests::Shapes;
 use super::secret::Secret;
+use super::watchdog::Probes;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
@@ -59,12 +60,14 @@ impl Drop for LastWord {
 }
 
 impl Shard {
-    /// Starts a shard for a share of the plan, which `inbound` are the orders of.
+    /// Starts a shard for a share of the plan, which `inbound` are the orders of and `probes` those
+    /// of the watchdog.
     pub fn start(
         common: &Common<'_>,
         segment: Segment,
         inbound: UnboundedReceiver<Order>,
         reports: Reports,
+        probes: Probes,
     ) -> Result<Self, BadClient> {
         let (clock, orders) = (common.clock, common.orders.clone());
         let shapes = common.shapes.clone();
@@ -84,7 +87,7 @@ impl Shard {
                     let client = client.start(clock);
                     let ways = (orders, inbound);
                     Driver::new(engine, clock, client, shapes, counts, ways, reports)
-                        .run()
+                        .run(probes)
                         .await
                 });
                 drop(last_word);

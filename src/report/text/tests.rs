@@ -67,7 +67,7 @@ fn one_line_says_the_verdict_first() {
 #[test]
 fn a_run_of_nothing_has_dashes_and_no_zeros() {
     let facts = Facts {
-        load: crate::time::Span::ZERO,
+        load: Span::ZERO,
         ..facts()
     };
     let report = Report::judge(&[], limits(), facts, Snapshot::default(), Vec::new());
@@ -76,5 +76,5 @@ fn a_run_of_nothing_has_dashes_and_no_zeros() {
         text.starts_with("PASS  fixture: a valid run; it has no SLO\n"),
         "{text}"
     );
-    assert!(text.contains("  p99                    -"), "{text}");
+    assert!(text.contains("  p99                  -"), "{text}");
 }
