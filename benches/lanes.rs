@@ -1,6 +1,6 @@
 //! What a poll costs in either lane of the client: `cargo bench --bench lanes`.
 //!
-//! 64 tasks ask one after the other, each its next poll when its last one is answered; the client's
+//! 64 polls are on the wire, and the next one leaves when one is answered; the client's
 //! thread is pinned to core 0, a server that always says the same to core 1. What is counted is the
 //! client's own time on the processor, in user mode and altogether: the kernel's part is the same
 //! work for everybody, and on a machine that is itself virtual the larger one. Lanes take turns,
@@ -14,7 +14,7 @@
 )]
 
 use plimsoll::scenario::{Lane, Plan, resolve};
-use plimsoll::shell::client::{Client, ClientPlan, ConnectionCounts};
+use plimsoll::shell::client::{Answer, Client, ClientPlan, ConnectionCounts, NoAnswer, Reader};
 use plimsoll::shell::{RunClock, limits, secret};
 use plimsoll::time::Span;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -24,6 +24,7 @@ use std::sync::{Arc, mpsc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
+use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local};
 
 const CONNECTIONS: u64 = 64;
@@ -101,11 +102,12 @@ fn cost(lane: Lane, url: &str, requests: u64) -> [f64; 2] {
         .unwrap();
     LocalSet::new().block_on(&runtime, async move {
         let clock = RunClock::starting_in(Span::ZERO);
-        let client = Rc::new(plan.start(clock));
+        let answers = Rc::new(Answers::default());
+        let client = plan.start(clock, Count(Rc::clone(&answers)));
         // Connections are opened, and memory is warm, before anything is counted.
-        polls(&client, clock, url, requests / 10).await;
+        polls(&client, clock, url, (&answers, requests / 10)).await;
         let before = [limits::thread_cpu(), user_time()];
-        polls(&client, clock, url, requests).await;
+        polls(&client, clock, url, (&answers, requests)).await;
         let after = [limits::thread_cpu(), user_time()];
         // Else it would be the opening of connections that is measured.
         assert!(counts.take_opened() < requests / 100);
@@ -113,24 +115,40 @@ fn cost(lane: Lane, url: &str, requests: u64) -> [f64; 2] {
     })
 }
 
-async fn polls(client: &Rc<Client>, clock: RunClock, url: &str, requests: u64) {
-    let left = Rc::new(Cell::new(requests));
-    let asking: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
-            let (client, left) = (Rc::clone(client), Rc::clone(&left));
-            let base = url.to_owned();
-            spawn_local(async move {
-                while left.get() > 0 {
-                    left.set(left.get() - 1);
-                    let url = format!("{base}/v1/intake/demo/work/work_0123456789abcdef0123456789");
-                    let read = |answer: plimsoll::shell::client::Answer<'_>| answer.status;
-                    assert_eq!(client.poll(&url, clock.now(), read).await.unwrap(), 200);
-                }
-            })
-        })
-        .collect();
-    for task in asking {
-        task.await.unwrap();
+#[derive(Debug, Default)]
+struct Answers {
+    read: Cell<u64>,
+    one_more: Notify,
+}
+
+#[derive(Debug)]
+struct Count(Rc<Answers>);
+
+impl Reader for Count {
+    type Errand = ();
+
+    fn read(&self, (): (), came: Result<Answer<'_>, NoAnswer>) {
+        assert_eq!(came.unwrap().status, 200);
+        self.0.read.set(self.0.read.get() + 1);
+        self.0.one_more.notify_one();
+    }
+}
+
+async fn polls(
+    client: &Client<Count>,
+    clock: RunClock,
+    url: &str,
+    (answers, requests): (&Answers, u64),
+) {
+    let url = format!("{url}/v1/intake/demo/work/work_0123456789abcdef0123456789");
+    let (before, mut sent) = (answers.read.get(), 0);
+    while answers.read.get() - before < requests {
+        let on_the_wire = sent - (answers.read.get() - before);
+        for _ in on_the_wire..CONNECTIONS.min(requests - sent + on_the_wire) {
+            client.poll(&url, clock.now(), ());
+            sent += 1;
+        }
+        answers.one_more.notified().await;
     }
 }
 

@@ -3,7 +3,6 @@
 
 pub mod alarm;
 pub mod client;
-mod couriers;
 pub mod driver;
 pub mod limits;
 pub mod orders;
@@ -20,15 +19,17 @@ pub mod watchdog;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::record::disturbance::Reading;
-use crate::time::{Span, Tick};
+use crate::time::{NANOS_PER_SECOND, Span, Tick};
 
 /// The only reader of clocks: ticks since the origin of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunClock {
     origin: Instant,
+    /// The same, to reckon with.
+    origin_nanos: u64,
     /// The wall clock at the origin, in microseconds of the Unix epoch.
     origin_wall: i64,
 }
@@ -45,19 +46,19 @@ impl RunClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             + ahead;
+        let (origin, origin_nanos) = (Instant::now(), steady_nanos());
         Self {
-            origin: Instant::now() + ahead,
+            origin: origin + ahead,
+            origin_nanos: origin_nanos.saturating_add(span(ahead).0),
             origin_wall: i64::try_from(wall.as_micros()).unwrap_or(i64::MAX),
         }
     }
 
     /// Now; the origin itself until it has come.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the clocks"
-    )]
+    ///
+    /// Read for every request, so without the detour over [`Instant`], whose clock it is.
     pub fn now(&self) -> Tick {
-        Tick(span(Instant::now().saturating_duration_since(self.origin)).0)
+        Tick(steady_nanos().saturating_sub(self.origin_nanos))
     }
 
     /// How long until the origin comes.
@@ -87,20 +88,28 @@ impl RunClock {
     )]
     pub fn reading(&self) -> Reading {
         let before = self.now();
-        let boot = clock_gettime(ClockId::Boottime);
+        let boot = nanos(clock_gettime(ClockId::Boottime));
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Reading {
             before,
-            boot: boot
-                .tv_sec
-                .saturating_mul(1_000_000_000)
-                .saturating_add(boot.tv_nsec),
+            boot: i64::try_from(boot).unwrap_or(i64::MAX),
             wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
             after: self.now(),
         }
     }
+}
+
+/// The clock that never goes back: nanoseconds since some instant before the program began.
+fn steady_nanos() -> u64 {
+    nanos(clock_gettime(ClockId::Monotonic))
+}
+
+fn nanos(Timespec { tv_sec, tv_nsec }: Timespec) -> u64 {
+    let parts = u64::try_from(tv_sec).ok().zip(u64::try_from(tv_nsec).ok());
+    let (seconds, nanos) = parts.expect("the clock counts from the start of the machine");
+    seconds * NANOS_PER_SECOND + nanos
 }
 
 fn span(duration: std::time::Duration) -> Span {

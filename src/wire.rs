@@ -30,7 +30,7 @@ use crate::scenario::{IdSource, PollShape, Profile, SyncAnswer, UrlSource};
 use crate::wire::address::{Template, Trusted};
 use crate::wire::pointer::{Found, Kind, Picker};
 use crate::wire::rule::{Collection, Member, Rule, Verdict};
-use crate::wire::words::Words;
+use crate::wire::words::{Heard, Words};
 use crate::work::{Fault, IntakeReply, PollReply, PollUrl, Terminal, WorkId};
 
 pub use crate::wire::address::BadAddress;
@@ -42,6 +42,7 @@ pub mod rate_hints;
 #[cfg(test)]
 mod recorded;
 mod rule;
+mod scan;
 pub mod shapes;
 mod words;
 
@@ -51,11 +52,11 @@ mod words;
 /// that matter would cost more.
 pub trait Headers {
     /// Every field line: name, in any case, and value.
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])>;
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
 
-impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> Headers for [(N, V)] {
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.iter()
             .map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
@@ -64,12 +65,18 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
 /// The first line of a field.
 pub(crate) fn first<'h, H: Headers + ?Sized>(headers: &'h H, name: &str) -> Option<&'h [u8]> {
     let mut fields = headers.fields();
-    fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
+    fields.find_map(|(field, value)| {
+        let is_it = field.eq_ignore_ascii_case(name.as_bytes());
+        is_it.then_some(value)
+    })
 }
 
 /// A text as the service sent it, with U+FFFD for what is not UTF-8.
 pub(crate) fn lossy(bytes: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(bytes).into()
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes).into(),
+    }
 }
 
 /// An HTTP status in the place of a word.
@@ -152,11 +159,19 @@ impl Wire {
     /// Where to ask for a work; nothing where the service had to say so, and did not.
     ///
     /// Only a URL of [`PollUrl::Given`] may be passed as `given`.
-    pub fn poll_url(&self, work_id: &WorkId, given: Option<&str>) -> Option<String> {
-        match &self.poll {
-            Some(template) => Some(template.fill(&work_id.0)),
-            None => given.map(str::to_owned),
+    pub fn poll_url(&self, work_id: &str, given: Option<&str>) -> Option<String> {
+        let mut url = String::new();
+        self.write_poll_url(work_id, given, &mut url).then_some(url)
+    }
+
+    /// The same at the end of a text; false where there is none.
+    pub fn write_poll_url(&self, work_id: &str, given: Option<&str>, url: &mut String) -> bool {
+        match (&self.poll, given) {
+            (Some(template), _) => template.write(work_id, url),
+            (None, Some(given)) => url.push_str(given),
+            (None, None) => return false,
         }
+        true
     }
 
     /// What the answer to a submit means. `client_id` is the one that [`Wire::submit_url`] was
@@ -183,7 +198,7 @@ impl Wire {
             if found.is_none() {
                 return unusable(status, body, "not JSON, which api.submit.accept_if needs");
             }
-            if !condition.is_some_and(|found| wanted.have(found)) {
+            if !condition.is_some_and(|found| wanted.have(&Heard::new(found))) {
                 return IntakeReply::Rejected {
                     status,
                     body: lossy(body),
@@ -278,7 +293,13 @@ impl Wire {
         self.trusted.judge(&value, &self.submit_url(client_id))
     }
 
-    /// What the answer to a poll of `work_id` means.
+    /// Whether the answer to a poll tells of several works, so that its reader must know which one
+    /// was asked for.
+    pub const fn needs_id(&self) -> bool {
+        self.collection.is_some()
+    }
+
+    /// What the answer to a poll of `work_id` means; any id does unless [`Wire::needs_id`].
     pub fn poll<H: Headers + ?Sized>(
         &self,
         work_id: &WorkId,

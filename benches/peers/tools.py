@@ -8,12 +8,13 @@ import shutil
 
 from measure import RESULTS, ROOT, TARGET, Client, output, say
 
-PLIMSOLL = TARGET / os.environ.get("PROFILE", "release") / "plimsoll"
+PLIMSOLL = TARGET / "release" / "plimsoll"
 HERE = ROOT / "benches" / "peers"
 TOOLS = TARGET / "tools"
 # A work that is open for ever: accepted at the origin of the clock, endless.
 OPEN = "/v1/intake/demo/work/work_" + "0" * 16 + "f" * 16 + "000"
 CONNECTIONS = 64
+RAMP = 4  # seconds in which the works are submitted that stay open
 
 
 def where(name):
@@ -84,11 +85,12 @@ def job_tables(rate, seconds):
 
 
 def hold_tables(rate, seconds, interval):
-    """Many polls of works that stay open: rate x interval works, submitted within two seconds."""
-    submits = round(rate * interval / 2)
+    """Many polls of works that stay open: rate x interval works, submitted before anything is
+    measured."""
+    submits = round(rate * interval / RAMP)
     return (
         f"[http]\nmax_in_flight = {CONNECTIONS}\n"
-        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "2s"\n'
+        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "{RAMP}s"\n'
         f'[[load]]\nrate = "0/s"\nduration = "{seconds}s"\n'
         f'[poll]\ninterval = "{round(interval * 1000)}ms"\n'
         '[drain]\nlimit = "0s"\n'

@@ -1,8 +1,8 @@
 //! The HTTP client: a request goes in, what came of it goes out.
 //!
 //! ```text
-//!              ┌─ direct:  HTTP/1.1 on our own sockets, TCP or TLS ─────┐
-//!  Client ─────┤                                                        ├─► Answer | NoAnswer
+//!              ┌─ direct:  HTTP/1.1 on our own sockets, TCP or TLS ─────┐  Answer,
+//!  Client ─────┤                                                        ├─► or NoAnswer ─► Reader
 //!              └─ general: reqwest, for proxies, HTTP/2 and ALPN ───────┘
 //! ```
 //!
@@ -10,6 +10,8 @@
 //! stands in `docs/decisions/009-direct-lane.md`.
 
 use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -22,10 +24,14 @@ use crate::scenario::{Lane, Plan};
 use crate::time::{Span, Tick};
 use crate::work::Fault;
 
+use direct::{Direct, DirectPlan};
+use general::{General, GeneralPlan};
+
 pub use fields::Fields;
 pub use general::reach;
 
 mod chunks;
+mod connection;
 mod direct;
 mod exchange;
 mod fields;
@@ -183,7 +189,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, BadClient> {
 /// A client that is ready to be started on the thread that uses it.
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
-    lane: Kind<direct::DirectPlan, general::General>,
+    lane: Kind<DirectPlan, GeneralPlan>,
     key: Option<Secret>,
 }
 
@@ -205,8 +211,8 @@ impl ClientPlan {
     ) -> Result<Self, BadClient> {
         let common = Common::of(plan, key)?;
         let lane = match plan.http.lane {
-            Lane::Direct => Kind::Direct(direct::DirectPlan::new(plan, base_url, common, counts)?),
-            Lane::Reqwest => Kind::General(general::General::new(plan, base_url, common, counts)?),
+            Lane::Direct => Kind::Direct(DirectPlan::new(plan, base_url, common, counts)?),
+            Lane::Reqwest => Kind::General(GeneralPlan::new(plan, base_url, common, counts)?),
         };
         Ok(Self {
             lane,
@@ -215,78 +221,82 @@ impl ClientPlan {
     }
 
     /// Must be called inside a `LocalSet`.
-    pub fn start(self, clock: RunClock) -> Client {
-        let lane = match self.lane {
-            Kind::Direct(plan) => Kind::Direct(direct::Direct::start(plan, clock)),
-            Kind::General(lane) => Kind::General(lane),
-        };
-        Client {
-            lane,
-            clock,
+    pub fn start<R: Reader>(self, clock: RunClock, reader: R) -> Client<R> {
+        let reader = Covered {
+            reader,
             key: self.key,
+        };
+        let lane = match self.lane {
+            Kind::Direct(plan) => Kind::Direct(Direct::start(plan, clock, reader)),
+            Kind::General(plan) => Kind::General(General::start(plan, clock, reader)),
+        };
+        Client { lane }
+    }
+}
+
+/// Reads what came of requests.
+pub trait Reader: fmt::Debug + 'static {
+    /// What a request is for: given with it, and given back with its answer.
+    type Errand: fmt::Debug + 'static;
+
+    /// The whole answer is there, or there will be none.
+    fn read(&self, errand: Self::Errand, came: Result<Answer<'_>, NoAnswer>);
+}
+
+/// A reader that is never shown the key.
+///
+/// A service may say the key again, in an error or a word that we would show and keep: it is
+/// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
+/// that. An answer without it, as nearly all are, is read as it is.
+#[derive(Debug)]
+struct Covered<R> {
+    reader: R,
+    key: Option<Secret>,
+}
+
+impl<R: Reader> Covered<R> {
+    fn read(&self, errand: R::Errand, came: Result<Answer<'_>, NoAnswer>) {
+        let (Ok(answer), Some(key)) = (&came, &self.key) else {
+            return self.reader.read(errand, came);
+        };
+        if !key.stands_in(answer.body) && !key.stands_in(answer.headers.text) {
+            return self.reader.read(errand, came);
         }
+        let (mut text, mut body) = (answer.headers.text.to_vec(), answer.body.to_vec());
+        key.cover(&mut text);
+        key.cover(&mut body);
+        let covered = Answer {
+            headers: answer.headers.over(&text),
+            body: &body,
+            ..*answer
+        };
+        self.reader.read(errand, Ok(covered));
     }
 }
 
 /// One shard's client.
 #[derive(Debug)]
-pub struct Client {
-    lane: Kind<direct::Direct, general::General>,
-    clock: RunClock,
-    key: Option<Secret>,
+pub struct Client<R: Reader> {
+    lane: Kind<Rc<Direct<R>>, General<R>>,
 }
 
-impl Client {
-    /// Sends a submit, reads the whole answer, and says what `read` makes of it. Its timeout counts
-    /// from `sent`.
-    pub async fn submit<T>(
-        &self,
-        submission: Submission,
-        sent: Tick,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
+impl<R: Reader> Client<R> {
+    /// Sends a submit; its reader is told what came of it. Its timeout counts from `sent`. Must be
+    /// called inside a `LocalSet`.
+    pub fn submit(&self, submission: Submission, sent: Tick, errand: R::Errand) {
         match &self.lane {
-            Kind::Direct(lane) => lane.submit(submission, sent, read).await,
-            Kind::General(lane) => lane.submit(submission, self.clock, read).await,
+            Kind::Direct(lane) => lane.submit(&submission, sent, errand),
+            Kind::General(lane) => lane.submit(submission, errand),
         }
     }
 
     /// The same for a poll.
-    pub async fn poll<T>(
-        &self,
-        url: &str,
-        sent: Tick,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let read = |answer: Answer<'_>| read_covered(self.key.as_ref(), answer, read);
+    pub fn poll(&self, url: &str, sent: Tick, errand: R::Errand) {
         match &self.lane {
-            Kind::Direct(lane) => lane.poll(url, sent, read).await,
-            Kind::General(lane) => lane.poll(url, self.clock, read).await,
+            Kind::Direct(lane) => lane.poll(url, sent, errand),
+            Kind::General(lane) => lane.poll(url, errand),
         }
     }
-}
-
-/// A service may say the key again, in an error or a word that we would show and keep: it is
-/// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
-/// that. An answer without it, as nearly all are, is read as it is.
-fn read_covered<T>(
-    key: Option<&Secret>,
-    answer: Answer<'_>,
-    read: impl FnOnce(Answer<'_>) -> T,
-) -> T {
-    let says = |key: &&Secret| key.stands_in(answer.body) || key.stands_in(answer.headers.text);
-    let Some(key) = key.filter(says) else {
-        return read(answer);
-    };
-    let (mut text, mut body) = (answer.headers.text.to_vec(), answer.body.to_vec());
-    key.cover(&mut text);
-    key.cover(&mut body);
-    read(Answer {
-        headers: answer.headers.over(&text),
-        body: &body,
-        ..answer
-    })
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, error::TrySendError};
 
 use super::RunClock;
 use super::alarm::Alarm;
-use super::client::{Client, ConnectionCounts};
+use super::client::{ClientPlan, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::requests::Requests;
@@ -125,7 +125,8 @@ pub struct Finished {
     pub interrupted: bool,
 }
 
-/// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire.
+/// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire
+/// and the probes of an interval.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
     inputs: Rc<RefCell<Vec<Input>>>,
@@ -153,6 +154,8 @@ pub struct Driver {
     clock: RunClock,
     requests: Requests,
     inbox: Inbox,
+    /// Changes places with those in the inbox, so that neither is made anew.
+    inputs: Vec<Input>,
     counts: Arc<ConnectionCounts>,
     inbound: UnboundedReceiver<Order>,
     /// The way to the other shards.
@@ -172,11 +175,11 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A shard that is ready to run on the thread that this is called on.
+    /// A shard that is ready to run on the thread that this is called on, inside a `LocalSet`.
     pub fn new(
         engine: Engine,
         clock: RunClock,
-        client: Client,
+        client: ClientPlan,
         requests: super::requests::Shapes,
         counts: Arc<ConnectionCounts>,
         (orders, inbound): (Orders, UnboundedReceiver<Order>),
@@ -190,6 +193,7 @@ impl Driver {
             engine,
             clock,
             inbox,
+            inputs: Vec::new(),
             counts,
             inbound,
             orders,
@@ -249,10 +253,12 @@ impl Driver {
 
     fn take_in(&mut self) {
         if self.has_finished {
+            // Probes go on until all shards have finished.
+            self.inbox.inputs.borrow_mut().clear();
             return;
         }
-        let inputs = std::mem::take(&mut *self.inbox.inputs.borrow_mut());
-        for input in inputs {
+        std::mem::swap(&mut self.inputs, &mut *self.inbox.inputs.borrow_mut());
+        for input in self.inputs.drain(..) {
             self.engine.handle(input);
         }
         let opened = self.counts.take_opened();

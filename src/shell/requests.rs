@@ -1,20 +1,18 @@
 //! Requests: an effect becomes a request on the wire, and its answer an input, stamped when read.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::RunClock;
-use super::client::{Answer, Client, NoAnswer, Submission};
-use super::couriers::{Carry, Couriers};
+use super::client::{Answer, Client, ClientPlan, NoAnswer, Reader, Submission};
 use super::driver::Inbox;
 use crate::engine::Input;
 use crate::scenario::payload::{Item, client_work_id, idempotency_key};
 use crate::scenario::{BodyForm, IdSource, IdempotencyKey, Plan};
 use crate::time::Tick;
 use crate::wire::Wire;
-use crate::work::{Fault, IntakeReply, PollReply, Slot, WorkId};
+use crate::work::{IntakeReply, PollReply, Slot, WorkId};
 
 /// What requests are made from: all of it made before the run.
 #[derive(Clone, Debug)]
@@ -25,85 +23,48 @@ pub struct Shapes {
     pub wire: Wire,
 }
 
-/// Sends requests, and puts their answers into the inbox.
+/// Sends requests. Their answers come into the inbox.
 #[derive(Debug)]
 pub(super) struct Requests {
-    couriers: Rc<Couriers<Ways>>,
-    wire: Wire,
+    client: Client<Understanding>,
+    shapes: Shapes,
+    /// The URL that was asked last, to write the next one into.
+    url: String,
 }
 
-/// What a courier is sent with.
+/// What a request is for.
 #[derive(Debug)]
 enum Errand {
     Submit {
         slot: Slot,
-        seq: u64,
         sent: Tick,
+        /// The id, where we chose it.
+        chosen: Option<String>,
     },
     Poll {
         slot: Slot,
-        id: WorkId,
-        url: Option<String>,
         sent: Tick,
+        /// Empty where its answer is about no other work.
+        id: WorkId,
     },
 }
 
-/// What a courier needs on its way.
-#[derive(Debug)]
-struct Ways {
-    client: Client,
-    shapes: Shapes,
-    clock: RunClock,
-    inbox: Inbox,
-}
-
 impl Requests {
-    pub(super) fn new(client: Client, shapes: Shapes, clock: RunClock, inbox: Inbox) -> Self {
-        Self {
+    /// Must be called inside a `LocalSet`.
+    pub(super) fn new(client: ClientPlan, shapes: Shapes, clock: RunClock, inbox: Inbox) -> Self {
+        let understanding = Understanding {
             wire: shapes.wire.clone(),
-            couriers: Couriers::new(Ways {
-                client,
-                shapes,
-                clock,
-                inbox,
-            }),
+            clock,
+            inbox,
+        };
+        Self {
+            client: client.start(clock, understanding),
+            shapes,
+            url: String::new(),
         }
     }
 
     pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
-        self.couriers.send(Errand::Submit { slot, seq, sent });
-    }
-
-    pub(super) fn poll(&self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
-        let id = WorkId(id.into());
-        let url = self.wire.poll_url(&id, given);
-        self.couriers.send(Errand::Poll {
-            slot,
-            id,
-            url,
-            sent,
-        });
-    }
-}
-
-impl Carry for Ways {
-    type Errand = Errand;
-
-    async fn carry(&self, errand: Errand) {
-        match errand {
-            Errand::Submit { slot, seq, sent } => self.submit(slot, seq, sent).await,
-            Errand::Poll {
-                slot,
-                id,
-                url,
-                sent,
-            } => self.poll(slot, &id, url, sent).await,
-        }
-    }
-}
-
-impl Ways {
-    async fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
         let Shapes { plan, wire } = &self.shapes;
         let chosen = matches!(plan.api.submit.id, IdSource::Client)
             .then(|| client_work_id(plan.seed, seq).to_string());
@@ -113,63 +74,84 @@ impl Ways {
             headers,
             body,
         };
-        let read = |answer: Answer<'_>| Input::Intake {
-            slot,
-            sent,
-            at: answer.at,
-            reply: wire.intake(
-                answer.status,
-                &answer.headers,
-                answer.body,
-                chosen.as_deref(),
-            ),
+        let errand = Errand::Submit { slot, sent, chosen };
+        self.client.submit(submission, sent, errand);
+    }
+
+    pub(super) fn poll(&mut self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
+        let wire = &self.shapes.wire;
+        self.url.clear();
+        // A work that the service gave no URL for is asked at none, which is an answer too.
+        wire.write_poll_url(id, given, &mut self.url);
+        let id = if wire.needs_id() { id } else { "" };
+        let id = WorkId(id.into());
+        let errand = Errand::Poll { slot, sent, id };
+        self.client.poll(&self.url, sent, errand);
+    }
+}
+
+/// Makes inputs of answers.
+#[derive(Debug)]
+struct Understanding {
+    wire: Wire,
+    clock: RunClock,
+    inbox: Inbox,
+}
+
+impl Reader for Understanding {
+    type Errand = Errand;
+
+    fn read(&self, errand: Errand, came: Result<Answer<'_>, NoAnswer>) {
+        let at = match &came {
+            Ok(answer) => answer.at,
+            Err(_) => self.clock.now(),
         };
-        let input = self.client.submit(submission, sent, read).await;
-        self.inbox.put(input.unwrap_or_else(|no_answer| {
-            let NoAnswer {
+        self.inbox.put(match errand {
+            Errand::Submit { slot, sent, chosen } => Input::Intake {
+                slot,
+                sent,
+                at,
+                reply: self.intake(came, chosen.as_deref()),
+            },
+            Errand::Poll { slot, sent, id } => Input::Poll {
+                slot,
+                sent,
+                at,
+                reply: match came {
+                    Ok(Answer {
+                        status,
+                        headers,
+                        body,
+                        ..
+                    }) => self.wire.poll(&id, status, &headers, body),
+                    Err(no_answer) => PollReply::Fault(no_answer.fault),
+                },
+            },
+        });
+    }
+}
+
+impl Understanding {
+    fn intake(&self, came: Result<Answer<'_>, NoAnswer>, chosen: Option<&str>) -> IntakeReply {
+        match came {
+            Ok(Answer {
+                status,
+                headers,
+                body,
+                ..
+            }) => self.wire.intake(status, &headers, body, chosen),
+            Err(NoAnswer {
                 fault,
                 status,
                 maybe_written,
                 detail,
-            } = no_answer;
-            let reply = IntakeReply::Failed {
+            }) => IntakeReply::Failed {
                 fault,
                 status,
                 maybe_accepted: maybe_written,
                 detail: detail.into(),
-            };
-            Input::Intake {
-                slot,
-                sent,
-                at: self.clock.now(),
-                reply,
-            }
-        }));
-    }
-
-    async fn poll(&self, slot: Slot, id: &WorkId, url: Option<String>, sent: Tick) {
-        let read = |answer: Answer<'_>| Input::Poll {
-            slot,
-            sent,
-            at: answer.at,
-            reply: self
-                .shapes
-                .wire
-                .poll(id, answer.status, &answer.headers, answer.body),
-        };
-        let input = match &url {
-            None => Err(Fault::Body),
-            Some(url) => {
-                let answer = self.client.poll(url, sent, read).await;
-                answer.map_err(|no_answer| no_answer.fault)
-            }
-        };
-        self.inbox.put(input.unwrap_or_else(|fault| Input::Poll {
-            slot,
-            sent,
-            at: self.clock.now(),
-            reply: PollReply::Fault(fault),
-        }));
+            },
+        }
     }
 }
 

@@ -84,7 +84,6 @@ impl Shard {
                 // The engine is made here: it belongs to this thread alone.
                 let engine = Engine::new(Arc::clone(&shapes.plan), segment);
                 let finished = LocalSet::new().block_on(&runtime, async move {
-                    let client = client.start(clock);
                     let ways = (orders, inbound);
                     Driver::new(engine, clock, client, shapes, counts, ways, reports)
                         .run(probes)

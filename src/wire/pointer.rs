@@ -1,17 +1,17 @@
 //! Values at a few JSON pointers (RFC 6901), taken out of a body without building a tree.
 //!
 //! Whatever no pointer passes through is skipped, and what is found stays where it is in the body:
-//! a number keeps the digits that the service wrote. Depth is bounded by the length of the pointers
-//! and by the limit of `serde_json`; what is skipped is skipped without recursion. Of keys that
-//! occur twice the last one counts, as in `serde_json::Value`.
+//! a number keeps the digits that the service wrote. Recursion is bounded by the length of the
+//! pointers and by [`DEEPEST`]; what is skipped is skipped without it. Of keys that occur twice the
+//! last one counts, as in `serde_json::Value`.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
+use super::scan::Scan;
 use crate::scenario::Pointer;
+
+/// A pointer of more steps than this finds nothing in a body that is as deep: it is refused.
+const DEEPEST: usize = 128;
 
 /// A JSON pointer taken apart.
 #[derive(Clone, Debug)]
@@ -102,9 +102,17 @@ impl<'b> Found<'b> {
     }
 
     /// The first element of an array for which `wanted` holds.
-    pub fn find_item(self, wanted: impl FnMut(Found<'b>) -> bool) -> Option<Found<'b>> {
-        let mut items = serde_json::Deserializer::from_str(self.0);
-        items.deserialize_seq(Items(wanted)).ok().flatten()
+    pub fn find_item(self, mut wanted: impl FnMut(Found<'b>) -> bool) -> Option<Found<'b>> {
+        let mut scan = Scan::new(self.0);
+        let mut more = scan.take(b'[');
+        while more {
+            let item = Found(scan.value()?);
+            if wanted(item) {
+                return Some(item);
+            }
+            more = scan.take(b',');
+        }
+        None
     }
 }
 
@@ -112,6 +120,8 @@ impl<'b> Found<'b> {
 #[derive(Clone, Debug)]
 pub struct Picker<const N: usize> {
     paths: [Option<Path>; N],
+    /// Those that are there.
+    all: Paths,
 }
 
 impl<const N: usize> Picker<N> {
@@ -123,9 +133,12 @@ impl<const N: usize> Picker<N> {
                 "the pointers that are still followed are bits of a u32"
             );
         };
-        Self {
-            paths: pointers.map(|pointer| pointer.and_then(Path::new)),
-        }
+        let paths = pointers.map(|pointer| pointer.and_then(Path::new));
+        let there = paths.iter().enumerate();
+        let all = there
+            .filter(|(_, path)| path.is_some())
+            .fold(0, |all, (bit, _)| all | 1 << bit);
+        Self { paths, all }
     }
 
     /// The values that are there; nothing at all if the body is not JSON.
@@ -133,181 +146,113 @@ impl<const N: usize> Picker<N> {
     /// A byte order mark is passed over (RFC 8259, section 8.1 allows it).
     pub fn pick<'b>(&self, body: &'b [u8]) -> Option<[Option<Found<'b>>; N]> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let mut found = [None; N];
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let seed = Seed {
-            live: mask(&self.paths, |_| true),
+        let mut walk = Walk {
             paths: &self.paths,
-            found: &mut found,
-            depth: 0,
+            scan: Scan::new(std::str::from_utf8(body).ok()?),
+            found: [None; N],
         };
-        seed.deserialize(&mut json).ok()?;
-        json.end().ok()?;
-        Some(found)
+        walk.value(self.all, 0)?;
+        walk.scan.is_at_end().then_some(walk.found)
     }
 }
 
-/// A bit for each path for which `wanted` holds.
-fn mask(paths: &[Option<Path>], wanted: impl Fn(&Path) -> bool) -> u32 {
-    let bits = paths.iter().enumerate();
-    bits.filter(|(_, path)| path.as_ref().is_some_and(&wanted))
-        .fold(0, |mask, (bit, _)| mask | 1 << bit)
+/// One body on the way through it.
+struct Walk<'p, 't, const N: usize> {
+    paths: &'p [Option<Path>; N],
+    scan: Scan<'t>,
+    found: [Option<Found<'t>>; N],
 }
 
-/// One value on the way: `live` has a bit for each path that leads through it.
-struct Seed<'p, 'b> {
-    paths: &'p [Option<Path>],
-    found: &'p mut [Option<Found<'b>>],
-    live: u32,
-    depth: usize,
-}
+/// A bit for each path.
+type Paths = u32;
 
-impl<'b> Seed<'_, 'b> {
-    fn put(&mut self, which: u32, value: Option<Found<'b>>) {
-        for (bit, found) in self.found.iter_mut().enumerate() {
-            if which & 1 << bit != 0 {
-                *found = value;
+impl<'t, const N: usize> Walk<'_, 't, N> {
+    /// Passes over one value, `depth` steps below the root, through which these paths lead.
+    fn value(&mut self, live: Paths, depth: usize) -> Option<()> {
+        let next = self.scan.peek()?;
+        let start = self.scan.place();
+        let here = self.among(live, |path| path.0.len() == depth);
+        match (live & !here, next) {
+            (0, _) => {
+                self.scan.value()?;
+            }
+            (_, b'{' | b'[') if depth == DEEPEST => return None,
+            (deeper, b'{') => self.object(deeper, depth)?,
+            (deeper, b'[') => self.array(deeper, depth)?,
+            _ => {
+                self.scan.value()?;
+            }
+        }
+        if here != 0 {
+            self.put(here, Some(Found(self.scan.since(start))));
+        }
+        Some(())
+    }
+
+    fn object(&mut self, live: Paths, depth: usize) -> Option<()> {
+        self.scan.take(b'{');
+        if self.scan.take(b'}') {
+            return Some(());
+        }
+        loop {
+            let key = Found(self.scan.key()?).string();
+            let is_key = |token: &Token| key.as_deref() == Some(&token.key);
+            self.child(self.through(live, depth, is_key), depth)?;
+            if !self.scan.take(b',') {
+                return self.scan.take(b'}').then_some(());
             }
         }
     }
 
-    /// The paths that go on through the child for which `step` holds.
-    fn through(&self, step: impl Fn(&Token) -> bool) -> u32 {
-        self.live & mask(self.paths, |path| path.0.get(self.depth).is_some_and(&step))
-    }
-
-    fn child(&mut self, live: u32) -> Seed<'_, 'b> {
-        // A later key of the same name hides all that an earlier one held.
-        self.put(live, None);
-        Seed {
-            paths: self.paths,
-            found: self.found,
-            live,
-            depth: self.depth + 1,
+    fn array(&mut self, live: Paths, depth: usize) -> Option<()> {
+        self.scan.take(b'[');
+        if self.scan.take(b']') {
+            return Some(());
         }
-    }
-}
-
-impl<'b> DeserializeSeed<'b> for Seed<'_, 'b> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'b>>(mut self, json: D) -> Result<(), D::Error> {
-        let here = self.live & mask(self.paths, |path| path.0.len() == self.depth);
-        if here == 0 {
-            return json.deserialize_any(self);
-        }
-        let raw = <&'b RawValue as serde::Deserialize>::deserialize(json)?.get();
-        self.put(here, Some(Found(raw)));
-        self.live &= !here;
-        if self.live == 0 {
-            return Ok(());
-        }
-        let mut inner = serde_json::Deserializer::from_str(raw);
-        inner.deserialize_any(self).map_err(D::Error::custom)
-    }
-}
-
-impl<'b> Visitor<'b> for Seed<'_, 'b> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(live) = map.next_key_seed(Key(&self))? {
-            if live == 0 {
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                map.next_value_seed(self.child(live))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'b>>(mut self, mut seq: A) -> Result<(), A::Error> {
         for index in 0.. {
-            let live = self.through(|token| token.index == Some(index));
-            let more = if live == 0 {
-                seq.next_element::<IgnoredAny>()?.is_some()
-            } else {
-                seq.next_element_seed(self.child(live))?.is_some()
-            };
-            if !more {
+            let is_index = |token: &Token| token.index == Some(index);
+            self.child(self.through(live, depth, is_index), depth)?;
+            if !self.scan.take(b',') {
                 break;
             }
         }
-        Ok(())
-    }
-}
-
-/// A key of an object; its value is the mask of the paths that lead through it.
-struct Key<'s, 'p, 'b>(&'s Seed<'p, 'b>);
-
-impl<'b> DeserializeSeed<'b> for Key<'_, '_, '_> {
-    type Value = u32;
-
-    fn deserialize<D: Deserializer<'b>>(self, json: D) -> Result<u32, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_, '_, '_> {
-    type Value = u32;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
+        self.scan.take(b']').then_some(())
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<u32, E> {
-        Ok(self.0.through(|token| &*token.key == key))
-    }
-}
-
-/// Looks through the elements of an array.
-struct Items<F>(F);
-
-impl<'b, F: FnMut(Found<'b>) -> bool> Visitor<'b> for Items<F> {
-    type Value = Option<Found<'b>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'b>>(mut self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while let Some(raw) = seq.next_element::<&'b RawValue>()? {
-            let item = Found(raw.get());
-            if (self.0)(item) {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                return Ok(Some(item));
-            }
+    fn child(&mut self, live: Paths, depth: usize) -> Option<()> {
+        if live == 0 {
+            return self.scan.value().map(drop);
         }
-        Ok(None)
+        // A later key of the same name hides all that an earlier one held.
+        self.put(live, None);
+        self.value(live, depth + 1)
     }
+
+    fn put(&mut self, which: Paths, value: Option<Found<'t>>) {
+        for bit in bits(which) {
+            self.found[bit] = value;
+        }
+    }
+
+    /// Those of the paths that take this step.
+    fn through(&self, live: Paths, depth: usize, step: impl Fn(&Token) -> bool) -> Paths {
+        self.among(live, |path| path.0.get(depth).is_some_and(&step))
+    }
+
+    fn among(&self, live: Paths, wanted: impl Fn(&Path) -> bool) -> Paths {
+        bits(live)
+            .filter(|bit| self.paths[*bit].as_ref().is_some_and(&wanted))
+            .fold(0, |paths, bit| paths | 1 << bit)
+    }
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut paths: Paths) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (paths != 0).then(|| paths.trailing_zeros() as usize)?;
+        paths &= paths - 1;
+        Some(bit)
+    })
 }
 
 #[cfg(test)]

@@ -100,13 +100,13 @@ impl<'h> Fields<'h> {
             any: false,
         };
         for (name, value) in headers.fields() {
-            let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
+            let first = name.first().map(u8::to_ascii_lowercase);
             if !matches!(first, Some(b'd' | b'r' | b'x')) {
                 continue;
             }
             let known = NAMES
                 .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+                .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
             let Some(&(_, known)) = known else { continue };
             fields.any |= !matches!(known, Name::Date);
             match &mut fields.values[known as usize] {
@@ -158,7 +158,7 @@ impl Reader {
     /// What the headers of one answer say.
     pub fn read<H: Headers + ?Sized>(&self, headers: &H) -> RateHint {
         // Most answers have none, and a `Date` alone says nothing.
-        let may_hint = |name: &str| name.starts_with(['R', 'X', 'r', 'x']);
+        let may_hint = |name: &[u8]| matches!(name.first(), Some(b'R' | b'X' | b'r' | b'x'));
         if !headers.fields().any(|(name, _)| may_hint(name)) {
             return RateHint::default();
         }

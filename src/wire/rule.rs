@@ -3,7 +3,7 @@
 
 use crate::scenario::{HeaderWords, Profile, TerminalRule};
 use crate::wire::pointer::{Found, Kind, Picker};
-use crate::wire::words::{Words, short};
+use crate::wire::words::{Heard, Words, short};
 use crate::wire::{Headers, first, instant, text_of};
 use crate::work::{Ending, Terminal};
 
@@ -154,15 +154,16 @@ impl Rule {
                         known,
                     };
                 };
-                let text = short(&word.text());
-                if completed.have(word) {
+                let word = Heard::new(word);
+                let text = short(word.text());
+                if completed.have(&word) {
                     end(Ending::Completed, text, found, body)
-                } else if failed.have(word) {
+                } else if failed.have(&word) {
                     end(Ending::Failed, text, found, body)
                 } else {
                     Verdict::Open {
                         status: text,
-                        known: open.have(word),
+                        known: open.have(&word),
                     }
                 }
             }

@@ -1,11 +1,32 @@
 //! Words of a body, compared by JSON type and value.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::wire::pointer::{Found, Kind};
 
 /// A status word is kept up to this many characters: it is shown and counted, never followed.
 const SHOWN: usize = 64;
+
+/// A word as a service said it, read once to be compared with several.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard<'b> {
+    found: Found<'b>,
+    string: Option<Cow<'b, str>>,
+}
+
+impl<'b> Heard<'b> {
+    pub(crate) fn new(found: Found<'b>) -> Self {
+        let string = found.string();
+        Self { found, string }
+    }
+
+    /// The content of a string, the text of anything else.
+    pub(crate) fn text(&self) -> &str {
+        self.string.as_deref().unwrap_or(self.found.raw())
+    }
+}
 
 /// One word that a profile names.
 #[derive(Clone, Debug)]
@@ -28,14 +49,13 @@ impl Word {
         }
     }
 
-    pub(crate) fn is(&self, found: Found<'_>) -> bool {
+    pub(crate) fn is(&self, heard: &Heard<'_>) -> bool {
+        let raw = heard.found.raw();
         match self {
-            Self::Null => found.kind() == Kind::Null,
-            Self::Bool(bool) => found.raw() == if *bool { "true" } else { "false" },
-            Self::Number(number) => {
-                found.kind() == Kind::Number && same_number(number, found.raw())
-            }
-            Self::String(text) => found.string().is_some_and(|found| *found == **text),
+            Self::Null => raw == "null",
+            Self::Bool(bool) => raw == if *bool { "true" } else { "false" },
+            Self::Number(number) => heard.found.kind() == Kind::Number && same_number(number, raw),
+            Self::String(text) => heard.string.as_deref() == Some(text),
         }
     }
 
@@ -71,8 +91,8 @@ impl Words {
         Self(values.iter().filter_map(Word::new).collect())
     }
 
-    pub(crate) fn have(&self, found: Found<'_>) -> bool {
-        self.0.iter().any(|word| word.is(found))
+    pub(crate) fn have(&self, heard: &Heard<'_>) -> bool {
+        self.0.iter().any(|word| word.is(heard))
     }
 
     /// Whether a missing value means one of the words, as `done` of AIP-151 means `false`.
@@ -119,7 +139,7 @@ mod tests {
             let [found] = Picker::new([Some(&Pointer(String::new()))])
                 .pick(json.as_bytes())
                 .unwrap();
-            let is = Word::new(&word).is_some_and(|word| word.is(found.unwrap()));
+            let is = Word::new(&word).is_some_and(|word| word.is(&Heard::new(found.unwrap())));
             assert_eq!(is, same, "{word} and {json}");
         };
         check(json!("done"), "\"done\"", true);

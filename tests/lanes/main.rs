@@ -6,7 +6,9 @@ mod canned;
 use canned::{Act, Server};
 use plimsoll::scenario::{Lane, Plan, resolve};
 use plimsoll::shell::RunClock;
-use plimsoll::shell::client::{Client, ClientPlan, ConnectionCounts, NoAnswer, Submission};
+use plimsoll::shell::client::{
+    Answer, Client, ClientPlan, ConnectionCounts, NoAnswer, Reader, Submission,
+};
 use plimsoll::shell::secret;
 use plimsoll::time::Span;
 use plimsoll::work::Fault;
@@ -14,6 +16,7 @@ use proptest::prelude::*;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -40,17 +43,29 @@ fn answer(status: u16, body: &str) -> Came {
     Came::Answer(status, body.into())
 }
 
-fn came(result: Result<Came, NoAnswer>) -> Came {
-    result.unwrap_or_else(|no_answer| {
-        assert!(!no_answer.detail.is_empty());
-        assert!(!no_answer.detail.contains("user."), "{}", no_answer.detail);
-        Came::Nothing(no_answer.fault, no_answer.status, no_answer.maybe_written)
-    })
+/// Tells whoever asked what came of it.
+#[derive(Debug)]
+struct Tell;
+
+impl Reader for Tell {
+    type Errand = oneshot::Sender<Came>;
+
+    fn read(&self, asked: Self::Errand, came: Result<Answer<'_>, NoAnswer>) {
+        let came = match came {
+            Ok(answer) => Came::Answer(answer.status, answer.body.to_vec()),
+            Err(no_answer) => {
+                assert!(!no_answer.detail.is_empty());
+                assert!(!no_answer.detail.contains("user."), "{}", no_answer.detail);
+                Came::Nothing(no_answer.fault, no_answer.status, no_answer.maybe_written)
+            }
+        };
+        asked.send(came).unwrap();
+    }
 }
 
 /// A client of one lane, and what it asks.
 struct Asking {
-    client: Client,
+    client: Client<Tell>,
     counts: Arc<ConnectionCounts>,
     base_url: String,
     clock: RunClock,
@@ -63,10 +78,9 @@ impl Asking {
     }
 
     async fn get(&self, url: &str) -> Came {
-        let read = |answer: plimsoll::shell::client::Answer<'_>| {
-            Came::Answer(answer.status, answer.body.to_vec())
-        };
-        came(self.client.poll(url, self.clock.now(), read).await)
+        let (tell, told) = oneshot::channel();
+        self.client.poll(url, self.clock.now(), tell);
+        told.await.unwrap()
     }
 
     async fn submit(&self, body: Vec<u8>) -> Came {
@@ -75,10 +89,9 @@ impl Asking {
             headers: Vec::new(),
             body,
         };
-        let read = |answer: plimsoll::shell::client::Answer<'_>| {
-            Came::Answer(answer.status, answer.body.to_vec())
-        };
-        came(self.client.submit(submission, self.clock.now(), read).await)
+        let (tell, told) = oneshot::channel();
+        self.client.submit(submission, self.clock.now(), tell);
+        told.await.unwrap()
     }
 }
 
@@ -95,7 +108,7 @@ fn ask<T>(lane: Lane, base_url: &str, more: &str, asks: impl AsyncFnOnce(Asking)
         let client = ClientPlan::new(&plan, base_url, Some(&key), Arc::clone(&counts)).unwrap();
         let clock = RunClock::starting_in(Span::ZERO);
         asks(Asking {
-            client: client.start(clock),
+            client: client.start(clock, Tell),
             counts,
             base_url: base_url.to_owned(),
             clock,

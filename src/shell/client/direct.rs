@@ -1,16 +1,21 @@
 //! The direct lane: HTTP/1.1 on our own connections, over TCP or TLS, without a proxy.
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::task::spawn_local;
 
+use super::connection::{Came, Connection, Ended};
 use super::exchange::{Live, Progress};
-use super::origin::{Ask, Origin, OriginPlan, Turn};
+use super::origin::{Ask, Origin, OriginPlan, Turn, Unreachable};
 use super::waits::Waits;
-use super::{Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, tls};
+use super::{
+    Answer, BadClient, Common, ConnectionCounts, Covered, NoAnswer, Reader, Submission, tls,
+};
 use crate::scenario::Plan;
 use crate::shell::RunClock;
 use crate::time::{Span, Tick};
@@ -57,24 +62,47 @@ impl DirectPlan {
 
 /// Sends requests on connections of its own.
 #[derive(Debug)]
-pub(super) struct Direct {
+pub(super) struct Direct<R: Reader> {
     common: Common,
     connect_timeout: Span,
+    keep_alive: Span,
     counts: Arc<ConnectionCounts>,
     connector: HttpConnector,
     clock: RunClock,
-    idle: Rc<Idle>,
+    origins: Vec<Origin<R::Errand>>,
+    waits: Rc<Waits>,
+    reader: Covered<R>,
+    /// The bytes of an older request, to write the next one into.
+    spare: RefCell<Vec<u8>>,
 }
 
-/// What the task that watches the time looks after.
-#[derive(Debug)]
-struct Idle {
-    origins: Vec<Origin>,
-    keep_alive: Span,
-    waits: Waits,
-}
+/// What a request is for, and until when its answer may come.
+type Errand<R> = (<R as Reader>::Errand, Tick);
 
-impl Idle {
+impl<R: Reader> Direct<R> {
+    /// Must be called inside a `LocalSet`.
+    pub(super) fn start(plan: DirectPlan, clock: RunClock, reader: Covered<R>) -> Rc<Self> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(PROBE_AFTER));
+        let direct = Rc::new(Self {
+            common: plan.common,
+            connect_timeout: plan.connect_timeout,
+            keep_alive: plan.keep_alive,
+            counts: plan.counts,
+            connector,
+            clock,
+            origins: plan.origins.into_iter().map(Origin::new).collect(),
+            waits: Waits::new(clock),
+            reader,
+            spare: RefCell::default(),
+        });
+        spawn_local(Rc::clone(&direct).watch());
+        direct
+    }
+
+    /// Ends what has waited too long: requests for their answers, connections for a request.
     async fn watch(self: Rc<Self>) {
         loop {
             let now = self.waits.due().await;
@@ -85,122 +113,129 @@ impl Idle {
             }
         }
     }
-}
 
-impl Direct {
-    /// Must be called inside a `LocalSet`.
-    pub(super) fn start(plan: DirectPlan, clock: RunClock) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(PROBE_AFTER));
-        let idle = Rc::new(Idle {
-            origins: plan.origins.into_iter().map(Origin::new).collect(),
-            keep_alive: plan.keep_alive,
-            waits: Waits::new(clock),
-        });
-        tokio::task::spawn_local(Rc::clone(&idle).watch());
-        Self {
-            common: plan.common,
-            connect_timeout: plan.connect_timeout,
-            counts: plan.counts,
-            connector,
-            clock,
-            idle,
-        }
-    }
-
-    pub(super) async fn submit<T>(
-        &self,
-        submission: Submission,
-        sent: Tick,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let ask = Ask::Submit(&self.common.method, &submission);
+    pub(super) fn submit(self: &Rc<Self>, submission: &Submission, sent: Tick, errand: R::Errand) {
+        let ask = Ask::Submit(&self.common.method, submission);
         let until = sent + self.common.submit_timeout;
-        self.send(&submission.url, ask, until, read).await
+        self.ask(&submission.url, ask, (errand, until));
     }
 
-    pub(super) async fn poll<T>(
-        &self,
-        url: &str,
-        sent: Tick,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
+    pub(super) fn poll(self: &Rc<Self>, url: &str, sent: Tick, errand: R::Errand) {
         let until = sent + self.common.poll_timeout;
-        self.send(url, Ask::Poll, until, read).await
+        self.ask(url, Ask::Poll, (errand, until));
     }
 
-    async fn send<T>(
-        &self,
-        url: &str,
-        ask: Ask<'_>,
-        until: Tick,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let progress = Progress::default();
-        let mut origins = self.idle.origins.iter();
-        let Some((origin, rest)) = origins.find_map(|origin| Some((origin, origin.rest(url)?)))
-        else {
-            return Err(progress.no_answer(Fault::Body, NO_URL.into()));
-        };
-        let answer = pin!(self.ask(origin, (rest, url), ask, &progress, read));
-        let answer = self.idle.waits.within(until, answer).await;
-        answer.unwrap_or_else(|| Err(progress.no_answer(Fault::Timeout, "timed out".into())))
-    }
-
-    /// Asks on an idle connection, and on the next one if that one was closed before anything was
-    /// written: as none of the request had left, it is the same request still. A new connection is
-    /// the last resort, and its failure is the request's.
-    async fn ask<T>(
-        &self,
-        origin: &Origin,
-        (rest, url): (&str, &str),
-        ask: Ask<'_>,
-        progress: &Progress,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let (live, reply) = loop {
-            let (mut live, is_new) = match origin.turn().await {
-                Turn::Idle(live) => (live, false),
-                Turn::Connect(_turn) => (self.connect(origin, progress).await?, true),
-            };
-            if !origin.write(&mut live.request, rest, url, ask) {
-                origin.put_back(live, self.clock.now());
-                return Err(progress.no_answer(Fault::Body, NO_URL.into()));
-            }
-            match live.exchange(self.common.max_body, progress).await {
-                Ok(reply) => break (live, reply),
-                Err(_) if !is_new && !progress.written.get() => {}
-                Err(no_answer) => return Err(no_answer),
-            }
-        };
-        let at = self.clock.now();
-        let told = read(Answer {
-            at,
-            status: reply.status,
-            headers: live.fields(&reply),
-            body: live.body(&reply),
+    fn ask(self: &Rc<Self>, url: &str, ask: Ask<'_>, errand: Errand<R>) {
+        let mut request = self.spare.take();
+        let written = (0..).zip(&self.origins).find_map(|(at, origin)| {
+            let rest = origin.rest(url)?;
+            origin.write(&mut request, rest, url, ask).then_some(at)
         });
-        if live.is_reusable() {
-            origin.put_back(live, at);
-            self.idle.waits.look_at(at + self.idle.keep_alive);
+        if let Some(at) = written {
+            return self.send(at, request, errand);
         }
-        Ok(told)
+        let no_url = Progress::default().no_answer(Fault::Body, NO_URL.into());
+        self.reader.read(errand.0, Err(no_url));
     }
 
-    async fn connect(&self, origin: &Origin, progress: &Progress) -> Result<Box<Live>, NoAnswer> {
+    /// Sends a request on an idle connection; where there is none, a task waits for one.
+    fn send(self: &Rc<Self>, at: usize, mut request: Vec<u8>, mut errand: Errand<R>) {
+        while let Some(connection) = self.origins[at].take_idle() {
+            let until = errand.1;
+            match connection.send(&mut request, errand, self.common.max_body) {
+                Ok(()) => {
+                    self.spare.replace(request);
+                    return;
+                }
+                Err(back) => errand = (back, until),
+            }
+        }
+        spawn_local(Rc::clone(self).wait(at, request, errand));
+    }
+
+    async fn wait(self: Rc<Self>, at: usize, mut request: Vec<u8>, mut errand: Errand<R>) {
+        loop {
+            let until = errand.1;
+            let had = pin!(self.connection(at));
+            match self.waits.within(until, had).await {
+                Some(Ok(Had::Idle(connection))) => {
+                    match connection.send(&mut request, errand, self.common.max_body) {
+                        Ok(()) => return,
+                        Err(back) => errand = (back, until),
+                    }
+                }
+                Some(Ok(Had::New(live))) => {
+                    let (waits, most) = (&self.waits, self.common.max_body);
+                    let connection = Connection::new(live, waits, request, errand, most);
+                    spawn_local(Rc::clone(&self).look_after(at, connection));
+                    return;
+                }
+                Some(Err(no_answer)) => return self.reader.read(errand.0, Err(no_answer)),
+                None => {
+                    let late = Progress::default().no_answer(Fault::Timeout, "timed out".into());
+                    return self.reader.read(errand.0, Err(late));
+                }
+            }
+        }
+    }
+
+    /// A connection that has become idle, or a new one.
+    async fn connection(&self, at: usize) -> Result<Had<R::Errand>, NoAnswer> {
+        let origin = &self.origins[at];
+        let _opening = match origin.turn().await {
+            Turn::Idle(connection) => return Ok(Had::Idle(connection)),
+            Turn::Connect(opening) => opening,
+        };
         match origin.connect(&self.connector, self.connect_timeout).await {
             Ok(live) => {
                 self.counts.count_opened();
-                Ok(live)
+                Ok(Had::New(live))
             }
             Err(unreachable) => {
-                if let super::origin::Unreachable::Failed(error) = &unreachable {
+                if let Unreachable::Failed(error) = &unreachable {
                     self.counts.note_failed(&**error);
                 }
-                Err(progress.no_answer(Fault::Connect, unreachable.in_words()))
+                Err(Progress::default().no_answer(Fault::Connect, unreachable.in_words()))
             }
         }
     }
+
+    /// The task of a connection: reads its answers until it is closed.
+    async fn look_after(self: Rc<Self>, at: usize, connection: Rc<Connection<R::Errand>>) {
+        while let Some(Ended {
+            errand,
+            until,
+            came,
+        }) = connection.ended().await
+        {
+            match came {
+                Came::Reply(reply) => {
+                    let now = self.clock.now();
+                    connection.with_live(|live| {
+                        let answer = Answer {
+                            at: now,
+                            status: reply.status,
+                            headers: live.fields(&reply),
+                            body: live.body(&reply),
+                        };
+                        self.reader.read(errand, Ok(answer));
+                    });
+                    if !connection.rest(now) {
+                        return;
+                    }
+                    self.origins[at].put_back(Rc::clone(&connection));
+                    self.waits.look_at(now + self.keep_alive);
+                }
+                Came::Nothing(no_answer) => return self.reader.read(errand, Err(no_answer)),
+                Came::NotSent(request) => return self.send(at, request, (errand, until)),
+            }
+        }
+    }
+}
+
+/// A connection that can carry a request.
+#[derive(Debug)]
+enum Had<E> {
+    Idle(Rc<Connection<E>>),
+    New(Live),
 }

@@ -1,7 +1,4 @@
-//! One request and its answer on one connection.
-//!
-//! The task of the request moves the bytes both ways itself. An idle connection is looked after by
-//! nobody: what the service did to it meanwhile is seen when it is next used.
+//! One request and its answer on one connection: moves the bytes both ways, as far as they go.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,9 +13,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::chunks::{Chunks, Taken};
-use super::head::{Framing, Head, Place};
+use super::head::{Framing, Head, Heads};
 use super::{Fields, NoAnswer, causes, fault_of, in_words};
-use crate::time::Tick;
 use crate::work::Fault;
 
 /// What a connection reads into at first.
@@ -29,13 +25,16 @@ const KEPT_BYTES: usize = 64 << 10;
 /// How far a request has come: what is known of it when its time is over.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Something of it was written.
-    pub(super) written: Cell<bool>,
-    /// The status, if it was read.
-    pub(super) status: Cell<Option<u16>>,
+    written: Cell<bool>,
+    status: Cell<Option<u16>>,
 }
 
 impl Progress {
+    /// Whether something of it was written.
+    pub(super) const fn was_written(&self) -> bool {
+        self.written.get()
+    }
+
     /// There will be no answer, because of this.
     pub(super) fn no_answer(&self, fault: Fault, detail: String) -> NoAnswer {
         NoAnswer {
@@ -65,25 +64,20 @@ pub(super) type Carrier = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 /// A connection that can carry a request, or carries one.
 pub(super) struct Live {
     carrier: Carrier,
-    /// The request. Whoever sends one puts it here.
-    pub(super) request: Vec<u8>,
+    request: Vec<u8>,
     /// What has come of the answer, and room for more.
     buffer: Vec<u8>,
     filled: usize,
-    places: Vec<Place>,
+    heads: Heads,
     /// The body, where it does not stand in the buffer as it is.
     unchunked: Vec<u8>,
     is_reusable: bool,
-    /// When it was put aside.
-    pub(super) idle_since: Tick,
 }
 
 /// Without its buffers: the key is in the request.
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live")
-            .field("idle_since", &self.idle_since)
-            .finish_non_exhaustive()
+        f.debug_struct("Live").finish_non_exhaustive()
     }
 }
 
@@ -103,10 +97,9 @@ impl Live {
             request: Vec::new(),
             buffer: vec![0; FIRST_BYTES],
             filled: 0,
-            places: Vec::new(),
+            heads: Heads::default(),
             unchunked: Vec::new(),
             is_reusable: true,
-            idle_since: Tick::ZERO,
         }
     }
 
@@ -119,7 +112,7 @@ impl Live {
     pub(super) fn fields(&self, reply: &Reply) -> Fields<'_> {
         Fields {
             text: &self.buffer[reply.head.clone()],
-            places: &self.places,
+            places: self.heads.places(),
         }
     }
 
@@ -131,17 +124,12 @@ impl Live {
         }
     }
 
-    /// Sends the request and reads its answer.
-    pub(super) async fn exchange(
-        &mut self,
-        max_body: u64,
-        progress: &Progress,
-    ) -> Result<Reply, NoAnswer> {
+    /// The request that it is to carry next, in place of an older one.
+    pub(super) fn put_request(&mut self, request: Vec<u8>) -> Vec<u8> {
         self.is_reusable = false;
         self.filled = 0;
         self.unchunked.clear();
-        let mut under_way = UnderWay::new(max_body);
-        std::future::poll_fn(|context| under_way.go_on(self, progress, context)).await
+        std::mem::replace(&mut self.request, request)
     }
 
     /// Reads once; nothing more comes after 0 bytes.
@@ -172,8 +160,9 @@ impl Live {
     }
 }
 
-/// How far an exchange has come.
-struct UnderWay {
+/// An exchange that is on its way.
+#[derive(Debug)]
+pub(super) struct UnderWay {
     max_body: u64,
     has_begun: bool,
     /// Bytes of the request that were written.
@@ -186,7 +175,7 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    const fn new(max_body: u64) -> Self {
+    pub(super) const fn new(max_body: u64) -> Self {
         Self {
             max_body,
             has_begun: false,
@@ -198,13 +187,15 @@ impl UnderWay {
         }
     }
 
-    fn go_on(
+    /// Sends what can be sent of the request, and reads what can be read of its answer.
+    pub(super) fn go_on(
         &mut self,
         live: &mut Live,
         progress: &Progress,
         context: &mut Context<'_>,
     ) -> Poll<Result<Reply, NoAnswer>> {
-        if !self.has_begun {
+        let begins = !self.has_begun;
+        if begins {
             if live.is_stale(context) {
                 return Poll::Ready(Err(progress.closed()));
             }
@@ -212,6 +203,10 @@ impl UnderWay {
         }
         if let Err(error) = self.write(live, progress, context) {
             self.unwritable = Some(error);
+        }
+        if begins && self.unwritable.is_none() {
+            // There was nothing to read a moment ago, and whatever comes wakes this task.
+            return Poll::Pending;
         }
         loop {
             let ended = match live.read(context) {
@@ -307,7 +302,7 @@ impl UnderWay {
     /// The head of the answer, after those that only announce it.
     fn head(&mut self, live: &mut Live, progress: &Progress) -> Result<Option<Head>, NoAnswer> {
         while self.head.is_none() {
-            let read = Head::read(&live.buffer[..live.filled], &mut live.places);
+            let read = live.heads.read(&live.buffer[..live.filled]);
             let Some(head) = read.map_err(|why| progress.not_http(&why))? else {
                 break;
             };

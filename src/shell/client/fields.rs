@@ -1,5 +1,7 @@
 //! Fields: the header of an answer as text, and where its fields stand in it.
 
+use std::ops::Range;
+
 use hyper::header::HeaderMap;
 
 use super::head::Place;
@@ -21,12 +23,10 @@ impl<'a> Fields<'a> {
 }
 
 impl Headers for Fields<'_> {
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.places.iter().map(|Place { name, value }| {
-            // Names are ASCII: nothing else is the name of a field.
-            let name = std::str::from_utf8(&self.text[name.clone()]).unwrap_or_default();
-            (name, &self.text[value.clone()])
-        })
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let part = |place: &Range<usize>| &self.text[place.clone()];
+        let places = self.places.iter();
+        places.map(move |Place { name, value }| (part(name), part(value)))
     }
 }
 
@@ -48,7 +48,7 @@ impl Written {
         written
     }
 
-    fn put(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
+    fn put(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.text.len();
         self.text.extend_from_slice(bytes);
         start..self.text.len()

@@ -3,17 +3,19 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use reqwest::Response;
+use tokio::task::spawn_local;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::fields::Written;
 use super::{
-    Answer, BadClient, Common, ConnectionCounts, NoAnswer, Submission, USER_AGENT, causes,
-    fault_of, tls,
+    Answer, BadClient, Common, ConnectionCounts, Covered, NoAnswer, Reader, Submission, USER_AGENT,
+    causes, fault_of, tls,
 };
 use crate::scenario::{HttpVersion, Plan};
 use crate::shell::RunClock;
@@ -121,14 +123,14 @@ fn builder(plan: &Plan, base_url: &str, then: Use) -> Result<reqwest::ClientBuil
     })
 }
 
-/// Sends requests with reqwest.
+/// Everything that can be made, and can fail, before the lane is on its thread.
 #[derive(Clone, Debug)]
-pub(super) struct General {
+pub(super) struct GeneralPlan {
     pool: reqwest::Client,
     common: Common,
 }
 
-impl General {
+impl GeneralPlan {
     pub(super) fn new(
         plan: &Plan,
         base_url: &str,
@@ -140,60 +142,82 @@ impl General {
             .map_err(|error| BadClient(in_words(&error)))?;
         Ok(Self { pool, common })
     }
+}
 
-    pub(super) async fn submit<T>(
-        &self,
-        submission: Submission,
-        clock: RunClock,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let mut headers = self.common.submit_headers.clone();
+/// Sends requests with reqwest, a task each.
+#[derive(Debug)]
+pub(super) struct General<R> {
+    plan: GeneralPlan,
+    clock: RunClock,
+    reader: Rc<Covered<R>>,
+}
+
+impl<R: Reader> General<R> {
+    pub(super) fn start(plan: GeneralPlan, clock: RunClock, reader: Covered<R>) -> Self {
+        let reader = Rc::new(reader);
+        Self {
+            plan,
+            clock,
+            reader,
+        }
+    }
+
+    pub(super) fn submit(&self, submission: Submission, errand: R::Errand) {
+        let GeneralPlan { pool, common } = &self.plan;
+        let mut headers = common.submit_headers.clone();
         for (name, value) in submission.headers {
             headers.insert(name, value);
         }
-        let request = self
-            .pool
-            .request(self.common.method.clone(), submission.url)
+        let request = pool
+            .request(common.method.clone(), submission.url)
             .headers(headers)
-            .timeout(self.common.submit_timeout.duration())
+            .timeout(common.submit_timeout.duration())
             .body(submission.body);
-        self.send(request, clock, read).await
+        self.send(request, errand);
     }
 
-    pub(super) async fn poll<T>(
-        &self,
-        url: &str,
-        clock: RunClock,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let request = self
-            .pool
+    pub(super) fn poll(&self, url: &str, errand: R::Errand) {
+        let GeneralPlan { pool, common } = &self.plan;
+        let request = pool
             .get(url)
-            .headers(self.common.poll_headers.clone())
-            .timeout(self.common.poll_timeout.duration());
-        self.send(request, clock, read).await
+            .headers(common.poll_headers.clone())
+            .timeout(common.poll_timeout.duration());
+        self.send(request, errand);
     }
 
-    async fn send<T>(
-        &self,
-        request: reqwest::RequestBuilder,
-        clock: RunClock,
-        read: impl FnOnce(Answer<'_>) -> T,
-    ) -> Result<T, NoAnswer> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| no_answer(&error, None))?;
-        let status = response.status().as_u16();
-        let headers = Written::of(response.headers());
-        let body = read_body(response, status, self.common.max_body).await?;
-        Ok(read(Answer {
-            at: clock.now(),
-            status,
-            headers: headers.fields(),
-            body: &body,
-        }))
+    fn send(&self, request: reqwest::RequestBuilder, errand: R::Errand) {
+        let (clock, reader) = (self.clock, Rc::clone(&self.reader));
+        let max_body = self.plan.common.max_body;
+        spawn_local(async move {
+            match whole(request, max_body).await {
+                Ok((status, headers, body)) => {
+                    let answer = Answer {
+                        at: clock.now(),
+                        status,
+                        headers: headers.fields(),
+                        body: &body,
+                    };
+                    reader.read(errand, Ok(answer));
+                }
+                Err(no_answer) => reader.read(errand, Err(no_answer)),
+            }
+        });
     }
+}
+
+/// Status, fields and body of the answer to a request.
+async fn whole(
+    request: reqwest::RequestBuilder,
+    max_body: u64,
+) -> Result<(u16, Written, Vec<u8>), NoAnswer> {
+    let response = request
+        .send()
+        .await
+        .map_err(|error| no_answer(&error, None))?;
+    let status = response.status().as_u16();
+    let headers = Written::of(response.headers());
+    let body = read_body(response, status, max_body).await?;
+    Ok((status, headers, body))
 }
 
 async fn read_body(

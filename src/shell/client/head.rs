@@ -67,6 +67,40 @@ impl Head {
     }
 }
 
+/// A longer head is read anew each time.
+const MOST_REMEMBERED: usize = 4 << 10;
+
+/// Reads the heads of one connection, and knows the last one again by its bytes: until the second
+/// of the `Date` is over, the answers of many services begin alike.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    last: Option<Head>,
+    text: Vec<u8>,
+    places: Vec<Place>,
+}
+
+impl Heads {
+    /// As [`Head::read`].
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, String> {
+        if self.last.is_some() && bytes.starts_with(&self.text) {
+            return Ok(self.last);
+        }
+        self.last = None;
+        let read = Head::read(bytes, &mut self.places)?;
+        if let Some(head) = read.filter(|head| head.length <= MOST_REMEMBERED) {
+            self.text.clear();
+            self.text.extend_from_slice(&bytes[..head.length]);
+            self.last = Some(head);
+        }
+        Ok(read)
+    }
+
+    /// Where the fields of the head that was read last stand in it.
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
+    }
+}
+
 enum Wrong {
     Lines(httparse::Error),
     Meaning(&'static str),
@@ -227,6 +261,40 @@ mod tests {
         for status in [204, 304] {
             let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n");
             check(&head, Ok((Length(0), true)));
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_known_again_is_read_as_if_it_were_new() {
+        let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\nrest");
+        let long = format!(
+            "X: {}\r\nContent-Length: 7\r\n",
+            "x".repeat(MOST_REMEMBERED)
+        );
+        let texts = [
+            head("Content-Length: 5\r\n"),
+            head("Content-Length: 5\r\n"),
+            head("Content-Length: 56\r\n"),
+            head("Content-Length: 5\r\nConnection: close\r\n"),
+            head("Content-Length: 5\r\n"),
+            head(&long),
+            head(&long),
+            head("Content-Length: 5\r\n"),
+            "HTTP/1.1 nonsense\r\n\r\n".to_owned(),
+            head("Content-Length: 5\r\n"),
+        ];
+        let mut heads = Heads::default();
+        for text in &texts {
+            for end in [text.len() / 2, text.len()] {
+                let bytes = &text.as_bytes()[..end];
+                let mut places = Vec::new();
+                let anew = Head::read(bytes, &mut places);
+                let known = heads.read(bytes);
+                assert_eq!(known, anew, "{text}");
+                if let Ok(Some(_)) = known {
+                    assert_eq!(heads.places(), places, "{text}");
+                }
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! Waits: the timeouts of all requests of a shard, kept by one task.
 //!
-//! A timer of the runtime for each request would cost more than the request's own parsing. Here a
-//! request leaves its instant and its waker in a table; the task sleeps until the earliest instant
-//! that it knows of, and looks at all of them then. With timeouts far above the answers' usual time
-//! that is about once in a timeout. A timeout is never early, and late by at most [`PAUSE`] and a
-//! tick of the runtime's timer.
+//! A timer of the runtime for each request would cost more than the request's own parsing. Here
+//! whoever waits has a place in a table for its instant and its waker; the task sleeps until the
+//! earliest instant that it knows of, and looks at all of them then. With timeouts far above the
+//! answers' usual time that is about once in a timeout. A timeout is never early, and late by at
+//! most [`PAUSE`] and a tick of the runtime's timer.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
@@ -18,11 +19,13 @@ use crate::time::{Span, Tick};
 /// Between two looks at the table at least.
 const PAUSE: Span = Span::from_millis(10);
 
-/// One wait.
-#[derive(Debug)]
+/// One place.
+#[derive(Debug, Default)]
 struct Wait {
-    /// [`Tick::NEVER`] while nobody waits here.
-    until: Tick,
+    /// When somebody's time is over, if anybody waits for that.
+    until: Option<Tick>,
+    /// It has come.
+    is_over: bool,
     waker: Option<Waker>,
 }
 
@@ -42,28 +45,49 @@ pub(super) struct Waits {
     clock: RunClock,
 }
 
-/// A place in the table, given back at the end.
-struct Place<'w> {
-    waits: &'w Waits,
+/// A place in the table, given back at the end. Not set at first.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    waits: Rc<Waits>,
     index: usize,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Deadline {
     fn drop(&mut self) {
         let table = &mut *self.waits.table.borrow_mut();
-        table.waits[self.index] = Wait {
-            until: Tick::NEVER,
-            waker: None,
-        };
+        table.waits[self.index] = Wait::default();
         table.free.push(self.index);
     }
 }
 
-impl Place<'_> {
-    /// Whether the instant has come; if not, who is to be woken then.
-    fn is_over(&self, context: &Context<'_>) -> bool {
+impl Deadline {
+    pub(super) fn new(waits: &Rc<Waits>) -> Self {
+        let table = &mut *waits.table.borrow_mut();
+        let index = table.free.pop().unwrap_or_else(|| {
+            table.waits.push(Wait::default());
+            table.waits.len() - 1
+        });
+        let waits = Rc::clone(waits);
+        Self { waits, index }
+    }
+
+    /// From now on it comes at this instant.
+    pub(super) fn set(&self, until: Tick) {
         let wait = &mut self.waits.table.borrow_mut().waits[self.index];
-        if wait.until == Tick::NEVER {
+        (wait.until, wait.is_over) = (Some(until), false);
+        self.waits.look_at(until);
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn clear(&self) {
+        let wait = &mut self.waits.table.borrow_mut().waits[self.index];
+        (wait.until, wait.is_over) = (None, false);
+    }
+
+    /// Whether it has come; if not, who is to be woken then.
+    pub(super) fn is_over(&self, context: &Context<'_>) -> bool {
+        let wait = &mut self.waits.table.borrow_mut().waits[self.index];
+        if wait.is_over {
             return true;
         }
         match &mut wait.waker {
@@ -75,46 +99,29 @@ impl Place<'_> {
 }
 
 impl Waits {
-    pub(super) fn new(clock: RunClock) -> Self {
-        Self {
+    pub(super) fn new(clock: RunClock) -> Rc<Self> {
+        Rc::new(Self {
             table: RefCell::default(),
             earliest: Cell::new(Tick::NEVER),
             sooner: Notify::new(),
             clock,
-        }
+        })
     }
 
     /// What a future yields, or nothing if that is not before `until`.
     pub(super) async fn within<F: Future>(
-        &self,
+        self: &Rc<Self>,
         until: Tick,
         mut future: Pin<&mut F>,
     ) -> Option<F::Output> {
-        let place = self.place(until);
+        let deadline = Deadline::new(self);
+        deadline.set(until);
         std::future::poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if place.is_over(context) => Poll::Ready(None),
+            Poll::Pending if deadline.is_over(context) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await
-    }
-
-    fn place(&self, until: Tick) -> Place<'_> {
-        let table = &mut *self.table.borrow_mut();
-        // The last but one instant is far enough: the very last one marks what is over.
-        let wait = Wait {
-            until: until.min(Tick(Tick::NEVER.0 - 1)),
-            waker: None,
-        };
-        let index = if let Some(index) = table.free.pop() {
-            table.waits[index] = wait;
-            index
-        } else {
-            table.waits.push(wait);
-            table.waits.len() - 1
-        };
-        self.look_at(until);
-        Place { waits: self, index }
     }
 
     /// Something is due at an instant: [`Waits::due`] returns by then.
@@ -151,13 +158,14 @@ impl Waits {
         let table = &mut *self.table.borrow_mut();
         let mut earliest = Tick::NEVER;
         for wait in &mut table.waits {
-            if wait.until > now {
-                earliest = earliest.min(wait.until);
+            let Some(until) = wait.until else { continue };
+            if until > now {
+                earliest = earliest.min(until);
                 continue;
             }
-            wait.until = Tick::NEVER;
-            if let Some(waker) = wait.waker.take() {
-                waker.wake();
+            (wait.until, wait.is_over) = (None, true);
+            if let Some(waker) = &wait.waker {
+                waker.wake_by_ref();
             }
         }
         self.earliest.set(earliest);
@@ -169,33 +177,67 @@ mod tests {
     use super::*;
     use std::future::{pending, ready};
     use std::pin::pin;
-    use std::rc::Rc;
     use tokio::task::{LocalSet, spawn_local};
+
+    /// Runs what waits, with the task that watches.
+    async fn watched(test: impl AsyncFnOnce(RunClock, &Rc<Waits>)) {
+        let clock = RunClock::starting_in(Span::ZERO);
+        let waits = Waits::new(clock);
+        let watching = Rc::clone(&waits);
+        let watch = async move {
+            spawn_local(async move {
+                loop {
+                    watching.due().await;
+                }
+            });
+            test(clock, &waits).await;
+        };
+        LocalSet::new().run_until(watch).await;
+    }
 
     #[tokio::test]
     async fn a_wait_is_never_early_and_leaves_nothing_behind() {
-        let clock = RunClock::starting_in(Span::ZERO);
-        let waits = Rc::new(Waits::new(clock));
-        let watched = Rc::clone(&waits);
-        let local = LocalSet::new();
-        local
-            .run_until(async move {
-                spawn_local(async move {
-                    loop {
-                        watched.due().await;
+        watched(async |clock, waits| {
+            let far = clock.now() + Span::from_secs(3_600);
+            assert_eq!(waits.within(far, pin!(ready(7))).await, Some(7));
+            for millis in [30, 1, 0] {
+                let until = clock.now() + Span::from_millis(millis);
+                assert_eq!(waits.within(until, pin!(pending::<()>())).await, None);
+                assert!(clock.now() >= until);
+            }
+            assert_eq!(waits.within(Tick::NEVER, pin!(ready(8))).await, Some(8));
+            let table = waits.table.borrow();
+            assert_eq!(table.waits.len(), table.free.len());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_deadline_can_be_set_again_and_comes_only_for_what_it_was_set_to() {
+        watched(async |clock, waits| {
+            let deadline = Deadline::new(waits);
+            let comes = async || {
+                std::future::poll_fn(|context| {
+                    let is_over = deadline.is_over(context);
+                    if is_over {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
                     }
-                });
-                let far = clock.now() + Span::from_secs(3_600);
-                assert_eq!(waits.within(far, pin!(ready(7))).await, Some(7));
-                for millis in [30, 1, 0] {
-                    let until = clock.now() + Span::from_millis(millis);
-                    assert_eq!(waits.within(until, pin!(pending::<()>())).await, None);
-                    assert!(clock.now() >= until);
-                }
-                assert_eq!(waits.within(Tick::NEVER, pin!(ready(8))).await, Some(8));
-                let table = waits.table.borrow();
-                assert_eq!(table.waits.len(), table.free.len());
-            })
-            .await;
+                })
+                .await;
+            };
+            for _ in 0..3 {
+                deadline.set(clock.now());
+                deadline.clear();
+                let soon = clock.now() + Span::from_millis(5);
+                assert_eq!(waits.within(soon, pin!(comes())).await, None, "cleared");
+                let soon = clock.now() + Span::from_millis(5);
+                deadline.set(soon);
+                comes().await;
+                assert!(clock.now() >= soon);
+            }
+        })
+        .await;
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{check_intake, check_poll, ready};
 use crate::wire::shapes;
-use crate::work::WorkId;
 
 #[test]
 fn google_aip_151() {
@@ -48,7 +47,7 @@ fn google_aip_151() {
             (200, "", r#"{"done":true,"error":""}"#, "failed true"),
         ],
     );
-    let url = ready(&profile).poll_url(&WorkId("operations/7".into()), None);
+    let url = ready(&profile).poll_url("operations/7", None);
     assert_eq!(
         url.as_deref(),
         Some("https://api.example.com/base/v1/operations/7")

@@ -33,7 +33,7 @@ fn hostile_tickets_are_refused_or_harmless() {
             (202, "", r#"{"work_id":"a"}{"work_id":"b"}"#, "fault body"),
         ],
     );
-    let url = ready(&Profile::default()).poll_url(&WorkId("../../admin?x#y".into()), None);
+    let url = ready(&Profile::default()).poll_url("../../admin?x#y", None);
     let expected = "https://api.example.com/base/v1/intake/demo/work/..%2F..%2Fadmin%3Fx%23y";
     assert_eq!(url.as_deref(), Some(expected));
 }
