@@ -334,6 +334,11 @@ impl Engine {
         on_the_wire == 0 && (idle || now >= self.drain_end)
     }
 
+    /// Its part of the limits.
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
     /// When the load ends: by its stages, or where it was stopped.
     pub fn load_end(&self) -> Tick {
         self.load_end

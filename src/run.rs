@@ -32,6 +32,8 @@ pub use prepare::{Scenario, key_warning, read_scenario};
 
 /// From the moment at which everything is ready to the first instant of the plan.
 const LEAD: Span = Span::from_millis(100);
+/// The same for each connection that is opened before: what TLS takes on a busy core.
+const LEAD_A_CONNECTION: Span = Span::from_millis(1);
 
 /// Something that the operator can put right. Ends a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +122,8 @@ pub fn run(scenario: &Scenario, options: &Options, out: &mut impl Write) -> Resu
         screen.say(&line);
     }
 
-    let clock = RunClock::starting_in(LEAD);
+    let warm_up = Span(LEAD_A_CONNECTION.0 * u64::from(plan.http.warm_up));
+    let clock = RunClock::starting_in(Span(LEAD.0 + warm_up.0));
     let (orders, inbounds) = Orders::new(clock, shards);
     let notices = screen.clone();
     signals::listen(orders.clone(), move |notice| notices.say(notice))?;
@@ -192,6 +195,12 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     facts.rate_limit_family = family.map(|family| family.word().to_owned());
     let announced = policy.map(|policy| announcement(plan, policy));
     facts.notes.extend(announced);
+    if plan.http.warm_up > 0 {
+        facts.notes.push(format!(
+            "{} connections stood at the first instant, of {} that http.warm_up asks for",
+            ending.warm, plan.http.warm_up
+        ));
+    }
     facts.ended_by = if !ending.died.is_empty() {
         EndedBy::Error
     } else if ending.refusal.is_some() {

@@ -267,6 +267,8 @@ pub struct Http {
     pub connect_timeout: Span,
     /// Requests on the wire at once; 0 = no cap.
     pub max_in_flight: u32,
+    /// Connections that are opened before the first intended start.
+    pub warm_up: u32,
     /// An idle connection is kept this long.
     pub keep_alive: Span,
     /// A PEM file of certificate authorities to trust beside the system's, already read.

@@ -74,16 +74,21 @@ def poll_closed(name):
 HOLD = 0.5  # seconds between two polls of a work
 
 
-def poll_open(rate):
-    """Plimsoll asks works that stay open, at this rate."""
+def hold(works, interval, ramp=4):
+    """Plimsoll asks works that stay open: what it costs, and its own summary."""
     with Servers(endless=True) as servers:
-        tables = tools.hold_tables(rate, LENGTH + 2, HOLD)
+        tables = tools.hold_tables(works, ramp, LENGTH + 2, interval)
         run = Plimsoll(servers, "request-plimsoll", tables)
         with run.client as client:
             client.starts(servers)
-            found = client.window(servers, tools.RAMP + 0.5, LENGTH)
+            found = client.window(servers, ramp + 0.5, LENGTH)
             client.finish(LENGTH + 30)
-        summary = run.summary()
+        return found, run.summary()
+
+
+def poll_open(rate):
+    """Plimsoll asks works that stay open, at this rate."""
+    found, summary = hold(rate * HOLD, HOLD)
     waited = summary["metrics"]["poll_wait"]["p99"] or 0
     valid = summary["validity"]["valid"]
     reached = found["requests_per_s"] >= 0.99 * rate
@@ -216,6 +221,29 @@ def lag():
         results.run(rep, "plimsoll at 10/s", lambda: try_job("plimsoll", 10))
 
 
+# growth
+
+
+FEW, MANY = 1_000, 1_000_000
+ASKED = 10_000  # polls a second, however many works they are of
+
+
+def cost_at(works):
+    found, summary = hold(works, works / ASKED, ramp=max(4, works / 20_000))
+    waited = summary["metrics"]["poll_wait"]["p99"] or 0
+    found |= {"open": summary["ledger"]["unresolved"], "poll_wait_p99_ms": waited * 1e3}
+    say(f"  {works:,} works: {found['us_per_request']:.2f} us/request at"
+        f" {found['requests_per_s']:.0f}/s, poll wait p99 {waited * 1e3:.2f} ms")
+    return found
+
+
+def growth():
+    results = Results("growth", settings())
+    for rep in range(REPS):
+        for works in FEW, MANY:
+            results.run(rep, f"{works:,}", lambda: cost_at(works))
+
+
 # memory
 
 
@@ -263,7 +291,7 @@ def cores():
             results.run(rep, name, highest)
 
 
-PARTS = {part.__name__: part for part in (request, job, lag, memory, cores)}
+PARTS = {part.__name__: part for part in (request, job, lag, growth, memory, cores)}
 
 
 def main():

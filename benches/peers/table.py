@@ -145,6 +145,20 @@ def lag(data):
     return rows(head, lines) + f"\n\nA run at 10 works/s takes {idle} of a core."
 
 
+def growth(data):
+    runs = data["runs"]
+    names = names_of(runs)
+    lines = [[name, of(runs, name, "us_per_request"), of(runs, name, "user_us_per_request"),
+              of(runs, name, "poll_wait_p99_ms")] for name in names]
+    head = ["works open", "CPU us/poll", "of it in user mode", "poll wait p99 ms"]
+    text = rows(head, lines)
+    if len(names) == 2:
+        whole, user = (ratio(runs, names[1], names[0], key)
+                       for key in ("us_per_request", "user_us_per_request"))
+        text += f"\n\nMany by few: {whole} times the CPU of a poll, {user} times its user mode."
+    return text
+
+
 def memory(data):
     text = []
     for run in data["runs"]:
@@ -171,6 +185,7 @@ TITLES = {
     request: "A request",
     job: "The job",
     lag: "Lateness",
+    growth: "Growth",
     memory: "Memory, and the parts alone",
     cores: "Two cores",
 }

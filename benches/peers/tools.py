@@ -14,7 +14,6 @@ TOOLS = TARGET / "tools"
 # A work that is open for ever: accepted at the origin of the clock, endless.
 OPEN = "/v1/intake/demo/work/work_" + "0" * 16 + "f" * 16 + "000"
 CONNECTIONS = 64
-RAMP = 4  # seconds in which the works are submitted that stay open
 
 
 def where(name):
@@ -84,13 +83,12 @@ def job_tables(rate, seconds):
     )
 
 
-def hold_tables(rate, seconds, interval):
-    """Many polls of works that stay open: rate x interval works, submitted before anything is
-    measured."""
-    submits = round(rate * interval / RAMP)
+def hold_tables(works, ramp, seconds, interval):
+    """Polls of works that stay open, submitted in the seconds of a ramp before."""
+    submits = round(works / ramp)
     return (
         f"[http]\nmax_in_flight = {CONNECTIONS}\n"
-        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "{RAMP}s"\n'
+        f'[[load]]\narrivals = "constant"\nrate = "{submits}/s"\nduration = "{ramp}s"\n'
         f'[[load]]\nrate = "0/s"\nduration = "{seconds}s"\n'
         f'[poll]\ninterval = "{round(interval * 1000)}ms"\n'
         '[drain]\nlimit = "0s"\n'

@@ -59,11 +59,12 @@ pub fn needed(plan: &Plan, shards: u64) -> Needed {
             })
     };
     let cap_of_submits = if cap.is_finite() { cap.min(wire) } else { 0.0 };
-    let one_second = within(1.0, f64::INFINITY).max(cap_of_submits);
+    let warm_up = f64::from(plan.http.warm_up);
+    let one_second = within(1.0, f64::INFINITY).max(cap_of_submits).max(warm_up);
     let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
     Needed {
         at_least: whole(overhead + ends * one_second),
-        if_silent: whole(overhead + ends * within(silent, silent)),
+        if_silent: whole(overhead + ends * within(silent, silent).max(warm_up)),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Share {
     pub submits_in_flight: u32,
     /// `http.max_in_flight`: the same of all requests.
     pub requests_in_flight: u32,
+    /// `http.warm_up`: connections that are opened before the load.
+    pub warm_up: u32,
     /// Bytes of all last bodies of open works.
     pub open_body_bytes: u64,
 }
@@ -48,6 +50,7 @@ impl Share {
             polls: plan.poll.budget.map(split),
             submits_in_flight: cap(plan.submit.max_in_flight),
             requests_in_flight: cap(plan.http.max_in_flight),
+            warm_up: small(part(u64::from(plan.http.warm_up), segment)),
             open_body_bytes: part(plan.report.open_body_bytes, segment),
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct Ending {
     pub(super) disturbances: Disturbances,
     /// Why the clocks of the machine were not watched to the end.
     pub(super) unwatched: Option<String>,
+    /// Connections that stood at the first instant.
+    pub(super) warm: u64,
     /// Why shards died.
     pub(super) died: Vec<String>,
 }
@@ -68,5 +70,6 @@ impl Ending {
         self.announced = (self.announced.0.or(family), self.announced.1.or(policy));
         self.interrupted |= shard.interrupted;
         self.disturbances.merge(&shard.disturbances);
+        self.warm += shard.warm;
     }
 }

@@ -29,20 +29,29 @@ pub(super) fn http(at: &Cursor<'_>, read: ReadFile<'_>, mistakes: &mut Mistakes<
         _ => HttpVersion::Http1,
     };
     let proxy_from_environment = at.text("proxy") == "environment";
+    let direct_will_do = version == HttpVersion::Http1 && !proxy_from_environment;
+    let lane = lane(at, direct_will_do, mistakes);
+    let warm_up = at.count("warm_up");
+    if let Some(at) = at
+        .maybe("warm_up")
+        .filter(|_| warm_up > 0 && lane == Lane::Reqwest)
+    {
+        let hint = "reqwest opens connections when requests need them: leave warm_up out, or use \
+                    the direct lane";
+        let found = warm_up.to_string();
+        mistakes.add(at.path(), at.place(), found, "0", Some(hint.into()));
+    }
     Http {
         version,
         connect_timeout: at.span("connect_timeout"),
         max_in_flight: at.count("max_in_flight"),
+        warm_up,
         keep_alive: at.span("keep_alive"),
         ca,
         insecure: at.truth("insecure"),
         proxy_from_environment,
         max_body: at.size("max_body"),
-        lane: lane(
-            at,
-            version == HttpVersion::Http1 && !proxy_from_environment,
-            mistakes,
-        ),
+        lane,
     }
 }
 
@@ -98,5 +107,8 @@ mod tests {
         check("lane = 'direct'", Some(Lane::Direct));
         check("lane = 'direct'\nversion = '2'", None);
         check("lane = 'direct'\nproxy = 'environment'", None);
+        check("warm_up = 10", Some(Lane::Direct));
+        check("warm_up = 0\nversion = '2'", Some(Lane::Reqwest));
+        check("warm_up = 10\nversion = '2'", None);
     }
 }

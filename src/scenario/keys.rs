@@ -86,6 +86,7 @@ pub const KEYS: &[Key] = &[
     key("http.version", Choice(&["1.1", "2", "auto"]), Default("\"1.1\""), "The version of HTTP; auto takes what TLS negotiates."),
     key("http.connect_timeout", Positive, Default("\"5s\""), "From the start of a connection until it can carry a request."),
     key("http.max_in_flight", COUNT, Default("0"), "Requests on the wire at once, submits and polls together; 0 = no cap. Over HTTP/1.1 each has a connection of its own."),
+    key("http.warm_up", COUNT, Default("0"), "Connections that are opened before the first intended start, so that the load does not begin with their opening; by Little's law as many are in use as requests a second x seconds of a round trip. The run begins 1 ms later for each, and says how many stood. Only with the direct lane."),
     key("http.keep_alive", Duration, Default("\"90s\""), "How long an idle connection is kept."),
     key("http.ca", File, Nothing, "A PEM file of certificate authorities to trust beside the system's."),
     key("http.insecure", Bool, Default("false"), "Accept any certificate. The report shows it."),

@@ -281,6 +281,14 @@ pub struct Client<R: Reader> {
 }
 
 impl<R: Reader> Client<R> {
+    /// Opens connections to the target, to be idle until they are needed. Only the direct lane can.
+    /// Must be called inside a `LocalSet`.
+    pub fn warm_up(&self, connections: u32) {
+        if let Kind::Direct(lane) = &self.lane {
+            lane.warm_up(connections);
+        }
+    }
+
     /// Sends a submit; its reader is told what came of it. Its timeout counts from `sent`. Must be
     /// called inside a `LocalSet`.
     pub fn submit(&self, submission: Submission, sent: Tick, errand: R::Errand) {

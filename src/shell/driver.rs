@@ -123,6 +123,8 @@ pub struct Finished {
     pub disturbances: Disturbances,
     /// An order from outside ended it.
     pub interrupted: bool,
+    /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
+    pub warm: u64,
 }
 
 /// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire
@@ -168,6 +170,8 @@ pub struct Driver {
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
     interrupted: bool,
+    /// Connections that stood at the origin.
+    warm: u64,
     /// The collector knows that this shard's part is over.
     has_finished: bool,
     /// When all shards had finished.
@@ -203,6 +207,7 @@ impl Driver {
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
+            warm: 0,
             has_finished: false,
             close_at: None,
         }
@@ -212,7 +217,13 @@ impl Driver {
     pub async fn run(mut self, probes: Probes) -> io::Result<Finished> {
         let late = probes.hear(self.clock, self.inbox.clone())?;
         let alarm = Alarm::new(self.clock)?;
+        self.requests.warm_up(self.engine.share().warm_up);
         alarm.until_origin().await?;
+        self.warm = self.counts.take_opened();
+        if self.warm > 0 {
+            let opened = self.warm;
+            self.engine.handle(Input::Connections { opened });
+        }
         loop {
             self.obey();
             self.take_in();
@@ -357,6 +368,7 @@ impl Driver {
             health: self.health,
             disturbances: late.take(),
             interrupted: self.interrupted,
+            warm: self.warm,
         }
     }
 }

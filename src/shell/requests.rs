@@ -64,6 +64,11 @@ impl Requests {
         }
     }
 
+    /// Opens connections before there is anything to send.
+    pub(super) fn warm_up(&self, connections: u32) {
+        self.client.warm_up(connections);
+    }
+
     pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
         let Shapes { plan, wire } = &self.shapes;
         let chosen = matches!(plan.api.submit.id, IdSource::Client)

@@ -31,8 +31,8 @@ use crate::scenario::Law;
 use crate::sim::draw;
 use crate::time::{Span, Tick};
 
-/// The mean time between two probes of a shard: 1,200 a minute, and so few that all of it together
-/// takes less than 0.2 % of a core.
+/// The mean time between two probes of a shard: 1,200 a minute. With one shard all of it takes some
+/// 0.07 % of a core, with four 0.23 % (`docs/decisions/013-own-error.md`).
 const EVERY: Law = Law::Exponential(Span::from_millis(50));
 
 /// A watchdog that is later than this had no processor: a timer alone is not so late.

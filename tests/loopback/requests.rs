@@ -55,6 +55,20 @@ fn http2_needs_one() {
 }
 
 #[test]
+fn warm_connections_stand_before_the_load_and_carry_it() {
+    let host = Host::start(Intake::new(Faults::default()));
+    let head = head(&host.url());
+    let run = run(&format!("{head}[http]\nwarm_up = 12\n{LOAD}"));
+    host.stop();
+    let notes = run.summary["notes"].as_array().unwrap();
+    let told = "12 connections stood at the first instant, of 12 that http.warm_up asks for";
+    assert!(notes.iter().any(|note| note == told), "{notes:?}");
+    // 40 submits and their polls need few at once, so the load opens hardly any of its own.
+    let opened = run.request("new_connections");
+    assert!((12..24).contains(&opened), "{opened}");
+}
+
+#[test]
 fn each_submit_arrives_once_as_it_was_rendered() {
     let check = |form: &str, quote: &str| {
         let host = Host::start(Intake::new(Faults::default()));

@@ -27,8 +27,8 @@ pub(super) struct Connection<E> {
 struct Inner<E> {
     live: Live,
     request: Option<Request<E>>,
-    /// It has carried a request to its end.
-    was_used: bool,
+    /// It was idle before the request that it carries.
+    was_idle: bool,
     is_closed: bool,
     idle_since: Tick,
 }
@@ -81,33 +81,24 @@ impl<E> Request<E> {
 }
 
 impl<E> Connection<E> {
-    /// A new connection, with its first request, which its task will send.
-    pub(super) fn new(
-        mut live: Live,
-        waits: &Rc<Waits>,
-        request: Vec<u8>,
-        (errand, until): (E, Tick),
-        max_body: u64,
-    ) -> Rc<Self> {
-        live.put_request(request);
-        let deadline = Deadline::new(waits);
-        deadline.set(until);
+    /// A new connection, idle as of now.
+    pub(super) fn new(live: Live, waits: &Rc<Waits>, now: Tick) -> Rc<Self> {
         Rc::new(Self {
             inner: RefCell::new(Inner {
                 live,
-                request: Some(Request::new(errand, until, max_body)),
-                was_used: false,
+                request: None,
+                was_idle: false,
                 is_closed: false,
-                idle_since: Tick::ZERO,
+                idle_since: now,
             }),
             task: OnceCell::new(),
-            deadline,
+            deadline: Deadline::new(waits),
         })
     }
 
     /// Sends a request on an idle connection, as far as it can be written now, and takes the bytes
     /// of an older one in its place. The errand comes back if the connection is closed and nothing
-    /// was written.
+    /// was written. Before its task has begun it is left to that one.
     pub(super) fn send(
         &self,
         request: &mut Vec<u8>,
@@ -118,8 +109,11 @@ impl<E> Connection<E> {
         *request = inner.live.put_request(std::mem::take(request));
         let mut sending = Request::new(errand, until, max_body);
         let Some(task) = self.task.get() else {
-            unreachable!("a connection is idle after its task has seen a request to its end");
+            self.deadline.set(until);
+            inner.request = Some(sending);
+            return Ok(());
         };
+        inner.was_idle = true;
         let mut context = Context::from_waker(task);
         let Request {
             under_way,
@@ -180,13 +174,12 @@ impl<E> Connection<E> {
         let came = match came {
             Ok(reply) => Came::Reply(reply),
             Err(NoAnswer { fault, .. })
-                if Self::goes_elsewhere(inner.was_used, was_written, fault) =>
+                if Self::goes_elsewhere(inner.was_idle, was_written, fault) =>
             {
                 Came::NotSent(inner.live.put_request(Vec::new()))
             }
             Err(no_answer) => Came::Nothing(no_answer),
         };
-        inner.was_used = true;
         let Some(Request { errand, until, .. }) = inner.request.take() else {
             return Poll::Pending;
         };
@@ -199,8 +192,8 @@ impl<E> Connection<E> {
 
     /// As none of the request had left, it is the same request still. A new connection is the last
     /// resort, and its failure is the request's; so is it that its time is over.
-    fn goes_elsewhere(was_used: bool, was_written: bool, fault: Fault) -> bool {
-        was_used && !was_written && fault != Fault::Timeout
+    fn goes_elsewhere(was_idle: bool, was_written: bool, fault: Fault) -> bool {
+        was_idle && !was_written && fault != Fault::Timeout
     }
 
     /// What the buffers hold of the answer that came last.

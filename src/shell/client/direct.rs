@@ -25,6 +25,9 @@ use crate::work::Fault;
 /// what reqwest has.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 
+/// Connections that are opened at once before a run.
+const WARM_AT_ONCE: u32 = 16;
+
 const NO_URL: &str = "a URL that cannot be asked";
 
 /// Everything that can be made, and can fail, before the lane is on its thread.
@@ -165,10 +168,11 @@ impl<R: Reader> Direct<R> {
                     }
                 }
                 Some(Ok(Had::New(live))) => {
-                    let (waits, most) = (&self.waits, self.common.max_body);
-                    let connection = Connection::new(live, waits, request, errand, most);
-                    spawn_local(Rc::clone(&self).look_after(at, connection));
-                    return;
+                    let connection = self.new_connection(at, live);
+                    match connection.send(&mut request, errand, self.common.max_body) {
+                        Ok(()) => return,
+                        Err(back) => errand = (back, until),
+                    }
                 }
                 Some(Err(no_answer)) => return self.reader.read(errand.0, Err(no_answer)),
                 None => {
@@ -179,6 +183,33 @@ impl<R: Reader> Direct<R> {
         }
     }
 
+    fn new_connection(self: &Rc<Self>, at: usize, live: Live) -> Rc<Connection<R::Errand>> {
+        self.counts.count_opened();
+        let connection = Connection::new(live, &self.waits, self.clock.now());
+        spawn_local(Rc::clone(self).look_after(at, Rc::clone(&connection)));
+        connection
+    }
+
+    /// Opens connections to the target before there is anything to send.
+    pub(super) fn warm_up(self: &Rc<Self>, connections: u32) {
+        let tasks = connections.min(WARM_AT_ONCE);
+        for task in 0..tasks {
+            let share = connections / tasks + u32::from(task < connections % tasks);
+            spawn_local(Rc::clone(self).open_idle(share));
+        }
+    }
+
+    async fn open_idle(self: Rc<Self>, connections: u32) {
+        for _ in 0..connections {
+            let Ok(live) = self.open(&self.origins[0]).await else {
+                return;
+            };
+            let connection = self.new_connection(0, live);
+            self.origins[0].put_back(connection);
+            self.waits.look_at(self.clock.now() + self.keep_alive);
+        }
+    }
+
     /// A connection that has become idle, or a new one.
     async fn connection(&self, at: usize) -> Result<Had<R::Errand>, NoAnswer> {
         let origin = &self.origins[at];
@@ -186,18 +217,18 @@ impl<R: Reader> Direct<R> {
             Turn::Idle(connection) => return Ok(Had::Idle(connection)),
             Turn::Connect(opening) => opening,
         };
-        match origin.connect(&self.connector, self.connect_timeout).await {
-            Ok(live) => {
-                self.counts.count_opened();
-                Ok(Had::New(live))
-            }
-            Err(unreachable) => {
-                if let Unreachable::Failed(error) = &unreachable {
-                    self.counts.note_failed(&**error);
-                }
-                Err(Progress::default().no_answer(Fault::Connect, unreachable.in_words()))
-            }
+        let opened = self.open(origin).await.map_err(|unreachable| {
+            Progress::default().no_answer(Fault::Connect, unreachable.in_words())
+        });
+        opened.map(Had::New)
+    }
+
+    async fn open(&self, origin: &Origin<R::Errand>) -> Result<Live, Unreachable> {
+        let opened = origin.connect(&self.connector, self.connect_timeout).await;
+        if let Err(Unreachable::Failed(error)) = &opened {
+            self.counts.note_failed(&**error);
         }
+        opened
     }
 
     /// The task of a connection: reads its answers until it is closed.
