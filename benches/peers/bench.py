@@ -225,7 +225,7 @@ def lag():
 
 
 FEW, MANY = 1_000, 1_000_000
-ASKED = 10_000  # polls a second, however many works they are of
+ASKED = 2_000  # polls a second, however many works they are of
 
 
 def cost_at(works):
