@@ -214,9 +214,15 @@ pub const HIGH_MICROS: u64 = 86_400_000_000;
 /// Significant decimal digits of a histogram: every value is known to 0.1 %.
 pub const DIGITS: u8 = 3;
 
-/// An empty histogram with the bounds that every file and every merge share.
+/// An empty histogram with the bounds that every file and every sum share.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LOW_MICROS, HIGH_MICROS, DIGITS).expect("constant bounds are valid")
+}
+
+/// An empty histogram that grows with its largest value: a new one costs next to nothing, and an
+/// interval has one of each metric. Its buckets are those of [`histogram`].
+fn growing() -> Histogram<u64> {
+    Histogram::new(DIGITS).expect("constant digits are valid")
 }
 
 /// A histogram for each metric that has samples.
@@ -236,7 +242,7 @@ impl Histograms {
             return;
         }
         self.of[metric as usize]
-            .get_or_insert_with(|| Box::new(histogram()))
+            .get_or_insert_with(|| Box::new(growing()))
             .record(micros)
             .expect("the value is within the bounds");
     }
@@ -351,6 +357,8 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Purpose, stream};
+    use rand::RngExt;
 
     #[test]
     fn the_catalogue_stands_in_the_order_of_the_enum() {
@@ -371,6 +379,33 @@ mod tests {
         );
         assert_eq!(histograms.overflow(Metric::TimeToTerminal), 1);
         assert_eq!(histograms.count(Metric::TimeToTerminal), 2);
+    }
+
+    #[test]
+    fn a_sum_of_intervals_is_the_histogram_that_has_seen_it_all() {
+        let mut all = histogram();
+        let mut sum = Histograms::default();
+        let mut random = stream(7, Purpose::JITTER, 0);
+        for most in [0, 1, 2_047, 2_048, 5_000_000, HIGH_MICROS] {
+            let mut interval = Histograms::default();
+            for _ in 0..200 {
+                let micros = random.random_range(0..=most);
+                interval.record(Metric::TimeToTerminal, Span(micros * 1_000));
+                all.record(micros).unwrap();
+            }
+            sum.merge(&interval);
+        }
+        let sum = sum.get(Metric::TimeToTerminal).unwrap();
+        assert_eq!(sum.high(), HIGH_MICROS);
+        assert_eq!(sum, &all);
+        let every = |of: &Histogram<u64>| -> Vec<(u64, u64)> {
+            let recorded = of.iter_recorded();
+            recorded
+                .map(|value| (value.value_iterated_to(), value.count_at_value()))
+                .collect()
+        };
+        assert_eq!(every(sum), every(&all));
+        assert_eq!((sum.min(), sum.max()), (all.min(), all.max()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Whatever no pointer passes through is skipped, and what is found stays where it is in the body:
 //! a number keeps the digits that the service wrote. Recursion is bounded by the length of the
-//! pointers and by [`DEEPEST`]; what is skipped is skipped without it. Of keys that occur twice the
+//! pointers and by `DEEPEST`; what is skipped is skipped without it. Of keys that occur twice the
 //! last one counts, as in `serde_json::Value`.
 
 use std::borrow::Cow;
