@@ -8,7 +8,9 @@
 //! An engine has a [`Share`] of the plan. What the engines of one run tell each other is taken with
 //! [`Engine::take_news`] and handed to the other as an [`Input`]: each pair in order.
 
+mod backlog;
 mod chunks;
+mod closed_loop;
 mod due_polls;
 mod following;
 pub mod gate;
@@ -20,6 +22,7 @@ pub mod poll_policy;
 pub mod rate_budget;
 pub mod said;
 pub mod share;
+mod stopwatch;
 pub mod timers;
 pub mod works;
 
@@ -36,6 +39,8 @@ use crate::record::{Metric, Recorder};
 use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
+use backlog::Backlog;
+use closed_loop::ClosedLoop;
 use due_polls::DuePolls;
 use gate::Gate;
 use known_ids::KnownIds;
@@ -44,6 +49,7 @@ use peers::{News, Peers};
 use rate_budget::RateBudget;
 use said::{LastBodies, Words};
 use share::Share;
+use stopwatch::Stopwatch;
 use timers::TimerQueue;
 use works::WorkTable;
 
@@ -94,6 +100,13 @@ pub enum Input {
         /// What it says.
         reply: PollReply,
     },
+    /// A probe of the watchdog was read: it shows how late an answer would have been stamped.
+    Probe {
+        /// When it could have been read.
+        from: Tick,
+        /// When.
+        at: Tick,
+    },
     /// Connections were opened.
     Connections {
         /// How many.
@@ -125,24 +138,6 @@ pub struct Refusal {
 /// When a request was sent, and when its answer was read.
 type Trip = (Tick, Tick);
 
-/// Adds up the time in which something was so.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stopwatch {
-    since: Option<Tick>,
-    total: Span,
-}
-
-impl Stopwatch {
-    fn set(&mut self, running: bool, now: Tick) {
-        self.total = self.read(now);
-        self.since = running.then_some(now);
-    }
-
-    fn read(&self, now: Tick) -> Span {
-        Span(self.total.0 + self.since.map_or(0, |since| now.since(since).0))
-    }
-}
-
 /// One shard's decisions.
 #[derive(Debug)]
 pub struct Engine {
@@ -155,8 +150,10 @@ pub struct Engine {
     arrivals: ArrivalSchedule,
     /// The same schedule, ahead where a local limit holds arrivals back: counts what is due.
     due_arrivals: ArrivalSchedule,
-    /// The last instant at which a local limit let go.
+    /// The last instant at which a local limit let go of submits, and of polls.
     released: Tick,
+    polls_released: Tick,
+    closed_loop: ClosedLoop,
     works: WorkTable,
     known: KnownIds,
     words: Words,
@@ -173,7 +170,7 @@ pub struct Engine {
     submits_in_flight: u64,
     polls_in_flight: u64,
     submitting: u64,
-    backlog: u64,
+    backlog: Backlog,
     recorder: Recorder,
     interval_end: Tick,
     intervals: Vec<Interval>,
@@ -207,6 +204,8 @@ impl Engine {
             now: Tick::ZERO,
             due_arrivals: arrivals.clone(),
             released: Tick::ZERO,
+            polls_released: Tick::ZERO,
+            closed_loop: ClosedLoop::default(),
             works: WorkTable::default(),
             known: KnownIds::default(),
             words: Words::default(),
@@ -223,7 +222,7 @@ impl Engine {
             submits_in_flight: 0,
             polls_in_flight: 0,
             submitting: 0,
-            backlog: 0,
+            backlog: Backlog::default(),
             recorder: Recorder::new(Tick::ZERO),
             interval_end: (Tick::ZERO + INTERVAL).min(load_end),
             intervals: Vec::new(),
@@ -240,7 +239,7 @@ impl Engine {
     }
 
     /// Takes in one thing that happened. Inputs must come in the order of their stamps, or nearly
-    /// so.
+    /// so. An answer belongs to the interval of its stamp, however late it is told.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Intake {
@@ -248,13 +247,23 @@ impl Engine {
                 sent,
                 at,
                 reply,
-            } => self.on_intake(slot, (sent, at), reply),
+            } => {
+                self.close_intervals(at);
+                self.on_intake(slot, (sent, at), reply);
+            }
             Input::Poll {
                 slot,
                 sent,
                 at,
                 reply,
-            } => self.on_poll(slot, (sent, at), reply),
+            } => {
+                self.close_intervals(at);
+                self.on_poll(slot, (sent, at), reply);
+            }
+            Input::Probe { from, at } => {
+                self.recorder.count(Count::Probes);
+                self.recorder.record(Metric::StampDelay, at.since(from));
+            }
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }
@@ -389,6 +398,7 @@ impl Engine {
     /// What remains to be written is taken with [`Engine::take_settled`] and
     /// [`Engine::take_intervals`]; the answer is the number of stuck works by their last status.
     pub fn close(&mut self, now: Tick) -> BTreeMap<Box<str>, u64> {
+        let now = now.max(self.backlog.last_change());
         self.stop_load(now);
         self.run_end = self.run_end.min(now);
         self.close_intervals(now);
@@ -442,7 +452,9 @@ impl Engine {
 
     fn stop_load(&mut self, at: Tick) {
         // An order may come late; what is closed by then stays closed.
-        let at = at.max(self.recorder.start());
+        let at = at
+            .max(self.recorder.start())
+            .max(self.backlog.last_change());
         if at < self.load_end {
             self.load_end = at;
             self.drain_end = at + self.plan.drain_limit;
@@ -455,7 +467,7 @@ impl Engine {
 
     fn gauges(&mut self, now: Tick) -> Gauges {
         Gauges {
-            backlog: self.backlog,
+            backlog: self.backlog.works(),
             in_flight: self.submits_in_flight + self.polls_in_flight,
             queued: self.count_queued(now),
             submitting: self.submitting,
@@ -478,7 +490,9 @@ impl Engine {
             .arrivals
             .stage_at(end - Span(1))
             .filter(|_| end <= self.load_end);
-        self.intervals.push(self.recorder.close(end, stage, gauges));
+        let area = self.backlog.take_area(end);
+        self.intervals
+            .push(self.recorder.close(end, stage, gauges, area));
         let next = end + INTERVAL;
         self.interval_end = if end < self.load_end {
             next.min(self.load_end)
@@ -533,6 +547,7 @@ impl Engine {
             maybe_accepted: false,
             last_status: last_word.map(|word| self.words.word(word).into()),
             finished: None,
+            settled: detected.map(|(at, _)| at),
         };
         let body = body.or(if is_stuck { last_body } else { None });
         self.settled.push(Settled { row, body });
@@ -542,7 +557,7 @@ impl Engine {
     fn leave_unsent(&mut self, arrival: Arrival, outcome: Outcome) {
         if self.has_row(outcome) {
             self.settled.push(Settled {
-                row: unsent(arrival, outcome),
+                row: WorkRow::unsent(arrival, outcome),
                 body: None,
             });
         }
@@ -566,28 +581,5 @@ impl Engine {
             self.recorder.count(Count::Failed);
             self.recorder.record(Metric::TimeToFailed, waited);
         }
-    }
-}
-
-/// The row of an arrival that was never sent.
-fn unsent(arrival: Arrival, outcome: Outcome) -> WorkRow {
-    WorkRow {
-        seq: arrival.seq,
-        stage: arrival.stage,
-        intended: arrival.intended,
-        sent: None,
-        accepted: None,
-        http_status: None,
-        work_id: None,
-        last_open: None,
-        detected: None,
-        source: None,
-        outcome,
-        polls: 0,
-        rate_limited: 0,
-        fault: None,
-        maybe_accepted: false,
-        last_status: None,
-        finished: None,
     }
 }

@@ -22,6 +22,8 @@ impl Purpose {
     pub const JITTER: Self = Self::named("jitter");
     /// Which settled works are asked again: an index a work.
     pub const RECHECK: Self = Self::named("recheck");
+    /// Instants at which the watchdog sends its probes: one index.
+    pub const PROBES: Self = Self::named("probes");
     /// Delays of the virtual network: one index.
     pub const NETWORK: Self = Self::named("network");
 

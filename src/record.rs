@@ -3,6 +3,8 @@
 //! The catalogue is the one place that names a metric; the CSV headers, the histogram tags, the
 //! summary and the table of the README come from it or are tested against it.
 
+pub mod area;
+pub mod disturbance;
 pub mod interval;
 pub mod ledger;
 pub mod merge;
@@ -22,10 +24,14 @@ pub enum Metric {
     AcceptLatency,
     /// 202 received - sent.
     AcceptServiceTime,
+    /// The same, of the submits that a caller who waits for each answer would have sent.
+    ClosedLoopLatency,
     /// Sent - intended.
     ScheduleLag,
     /// Sent - the instant from which nothing but the generator held the submit back.
     GeneratorLag,
+    /// Stamped - the instant at which it could have been read: what the harness adds to an answer.
+    StampDelay,
     /// Detected - intended.
     TimeToTerminal,
     /// The same, of completed works alone.
@@ -40,6 +46,8 @@ pub enum Metric {
     PollWaitBudget,
     /// The part of it spent at a gate that the service closed.
     PollWaitGate,
+    /// Poll sent - the instant from which nothing but the generator held it back.
+    PollLag,
 }
 
 /// What a metric is, in words.
@@ -74,7 +82,7 @@ const fn define(
 }
 
 /// Every metric, in the order of the files.
-pub const CATALOGUE: [Definition; 11] = [
+pub const CATALOGUE: [Definition; 14] = [
     define(
         Metric::AcceptLatency,
         "accept_latency",
@@ -90,6 +98,13 @@ pub const CATALOGUE: [Definition; 11] = [
         Count::Accepted,
     ),
     define(
+        Metric::ClosedLoopLatency,
+        "closed_loop_latency",
+        "submit sent by a caller who waits for each answer",
+        "whole 202 read",
+        Count::ClosedLoopAccepts,
+    ),
+    define(
         Metric::ScheduleLag,
         "schedule_lag",
         "intended start",
@@ -102,6 +117,13 @@ pub const CATALOGUE: [Definition; 11] = [
         "intended start, or the end of a local limit's hold",
         "submit sent",
         Count::Sent,
+    ),
+    define(
+        Metric::StampDelay,
+        "stamp_delay",
+        "probe sent by the watchdog",
+        "read and stamped by the shard",
+        Count::Probes,
     ),
     define(
         Metric::TimeToTerminal,
@@ -152,6 +174,13 @@ pub const CATALOGUE: [Definition; 11] = [
         "gate opens",
         Count::Polls,
     ),
+    define(
+        Metric::PollLag,
+        "poll_lag",
+        "poll due, or the end of what held it back",
+        "poll sent",
+        Count::Polls,
+    ),
 ];
 
 impl Metric {
@@ -185,9 +214,15 @@ pub const HIGH_MICROS: u64 = 86_400_000_000;
 /// Significant decimal digits of a histogram: every value is known to 0.1 %.
 pub const DIGITS: u8 = 3;
 
-/// An empty histogram with the bounds that every file and every merge share.
+/// An empty histogram with the bounds that every file and every sum share.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LOW_MICROS, HIGH_MICROS, DIGITS).expect("constant bounds are valid")
+}
+
+/// An empty histogram that grows with its largest value: a new one costs next to nothing, and an
+/// interval has one of each metric. Its buckets are those of [`histogram`].
+fn growing() -> Histogram<u64> {
+    Histogram::new(DIGITS).expect("constant digits are valid")
 }
 
 /// A histogram for each metric that has samples.
@@ -207,7 +242,7 @@ impl Histograms {
             return;
         }
         self.of[metric as usize]
-            .get_or_insert_with(|| Box::new(histogram()))
+            .get_or_insert_with(|| Box::new(growing()))
             .record(micros)
             .expect("the value is within the bounds");
     }
@@ -297,13 +332,20 @@ impl Recorder {
     }
 
     /// Ends the interval at `end` and begins the next one there.
-    pub fn close(&mut self, end: Tick, stage: Option<u16>, gauges: Gauges) -> Interval {
+    pub fn close(
+        &mut self,
+        end: Tick,
+        stage: Option<u16>,
+        gauges: Gauges,
+        backlog_area: Span,
+    ) -> Interval {
         let interval = Interval {
             start: self.start,
             length: end.since(self.start),
             stage,
             counts: self.counts.since(&self.reported),
             gauges,
+            backlog_area,
             histograms: std::mem::take(&mut self.histograms),
         };
         self.start = end;
@@ -315,6 +357,8 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Purpose, stream};
+    use rand::RngExt;
 
     #[test]
     fn the_catalogue_stands_in_the_order_of_the_enum() {
@@ -338,6 +382,33 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_of_intervals_is_the_histogram_that_has_seen_it_all() {
+        let mut all = histogram();
+        let mut sum = Histograms::default();
+        let mut random = stream(7, Purpose::JITTER, 0);
+        for most in [0, 1, 2_047, 2_048, 5_000_000, HIGH_MICROS] {
+            let mut interval = Histograms::default();
+            for _ in 0..200 {
+                let micros = random.random_range(0..=most);
+                interval.record(Metric::TimeToTerminal, Span(micros * 1_000));
+                all.record(micros).unwrap();
+            }
+            sum.merge(&interval);
+        }
+        let sum = sum.get(Metric::TimeToTerminal).unwrap();
+        assert_eq!(sum.high(), HIGH_MICROS);
+        assert_eq!(sum, &all);
+        let every = |of: &Histogram<u64>| -> Vec<(u64, u64)> {
+            let recorded = of.iter_recorded();
+            recorded
+                .map(|value| (value.value_iterated_to(), value.count_at_value()))
+                .collect()
+        };
+        assert_eq!(every(sum), every(&all));
+        assert_eq!((sum.min(), sum.max()), (all.min(), all.max()));
+    }
+
+    #[test]
     fn intervals_sum_to_the_run() {
         let mut recorder = Recorder::new(Tick::ZERO);
         let mut sum = Counts::default();
@@ -345,7 +416,8 @@ mod tests {
         for second in 1..=5_u64 {
             recorder.count_many(Count::Sent, second);
             recorder.record(Metric::ScheduleLag, Span::from_millis(second));
-            let interval = recorder.close(Tick(second * 1_000_000_000), Some(0), Gauges::default());
+            let end = Tick(second * 1_000_000_000);
+            let interval = recorder.close(end, Some(0), Gauges::default(), Span::ZERO);
             assert_eq!(interval.length, Span::from_secs(1));
             sum.merge(&interval.counts);
             histograms.merge(&interval.histograms);

@@ -9,6 +9,7 @@ pub mod csv;
 pub mod failures;
 pub mod hlog;
 pub mod live;
+pub mod own_error;
 pub mod quantiles;
 pub mod rebuild;
 pub mod slo;
@@ -19,6 +20,8 @@ pub mod text;
 mod fixture;
 
 use crate::record::Metric;
+use crate::record::area::AreaBooks;
+use crate::record::disturbance::Disturbances;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
@@ -29,6 +32,12 @@ use slo::{Decision, Judgement};
 
 /// The built-in service, where a target is named.
 const SIMULATOR: &str = "the built-in simulator";
+
+/// The note of a run of which the area identity was not checked.
+const AREA_NOT_CHECKED: &str = "the backlog was not compared with the rows: rows are missing";
+
+/// To what the files tell an instant.
+const FILE_RESOLUTION: Span = Span(1_000);
 
 /// What the run was, apart from what it measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +75,10 @@ pub struct Facts {
     pub rate_limit_family: Option<String>,
     /// The run directory, as it may be shown.
     pub run_dir: String,
+    /// What kept the machine, the process or a shard from measuring; none where nobody watched.
+    pub disturbances: Option<Disturbances>,
+    /// Every submission has a row in `works.csv`.
+    pub has_rows: bool,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -95,6 +108,8 @@ impl Facts {
             cpu: None,
             rate_limit_family: None,
             run_dir: String::new(),
+            disturbances: None,
+            has_rows: plan.report.works,
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
@@ -102,8 +117,8 @@ impl Facts {
         }
     }
 
-    /// The same of a run in virtual time, in which no client had a part. `how` is a sentence: what
-    /// answered in the place of the target.
+    /// The same of a run in virtual time, in which no client and no machine had a part. `how` is a
+    /// sentence: what answered in the place of the target.
     #[must_use]
     pub fn in_virtual_time(mut self, how: &str) -> Self {
         self.notes.insert(0, how.to_owned());
@@ -115,6 +130,7 @@ impl Facts {
             insecure: false,
             client: None,
             cpu: None,
+            disturbances: None,
             ..self
         }
     }
@@ -216,6 +232,8 @@ pub enum Code {
     Books,
     /// The wall clock jumped.
     ClockStep,
+    /// The machine was suspended.
+    Suspended,
     /// File descriptors ran out.
     Descriptors,
     /// A shard used its whole core.
@@ -228,10 +246,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LateGenerator,
         Self::Books,
         Self::ClockStep,
+        Self::Suspended,
         Self::Descriptors,
         Self::Cpu,
         Self::ShardDied,
@@ -244,6 +263,7 @@ impl Code {
             Self::LateGenerator => "late_generator",
             Self::Books => "books",
             Self::ClockStep => "clock_step",
+            Self::Suspended => "suspended",
             Self::Descriptors => "descriptors",
             Self::Cpu => "cpu",
             Self::ShardDied => "shard_died",
@@ -333,12 +353,8 @@ impl Report {
         mut reasons: Vec<Reason>,
     ) -> Self {
         reasons.extend(late_generator(&snapshot, limits));
-        reasons.extend(snapshot.check_books().err().map(|line| Reason {
-            code: Code::Books,
-            value: None,
-            limit: None,
-            text: format!("the books do not balance: {line}"),
-        }));
+        let books = snapshot.check_books();
+        reasons.extend(books.err().map(|line| open_books(&line)));
         let slo: Vec<Judgement> = promises
             .iter()
             .map(|promise| slo::judge(promise, &snapshot, &facts))
@@ -375,6 +391,27 @@ impl Report {
             EndedBy::Interrupt => 130,
             EndedBy::Error | EndedBy::Plan | EndedBy::Killed => self.verdict.exit_code(),
         }
+    }
+}
+
+/// Compares the area under the backlog with the rows, as exactly as the files tell both: then a
+/// report that is made from the files says the same. There are no `books` of a run that keeps no
+/// rows. The answer is a reason for distrust, if they differ; or why they cannot be compared, for
+/// the notes.
+pub fn check_area(books: Option<AreaBooks>, reasons: &[Reason]) -> Result<Option<Reason>, String> {
+    let misses_rows = |why: &Reason| matches!(why.code, Code::ShardDied | Code::JournalLost);
+    let whole = books.filter(|_| !reasons.iter().any(misses_rows));
+    let books = whole.ok_or_else(|| AREA_NOT_CHECKED.to_owned())?;
+    let difference = books.compare(FILE_RESOLUTION).err();
+    Ok(difference.map(|difference| open_books(&difference.to_string())))
+}
+
+fn open_books(line: &str) -> Reason {
+    Reason {
+        code: Code::Books,
+        value: None,
+        limit: None,
+        text: format!("the books do not balance: {line}"),
     }
 }
 
@@ -468,6 +505,29 @@ mod tests {
         check(1_895_199_550, Some(114.0 / 1.895_2));
         check(1, None);
         check(0, None);
+    }
+
+    #[test]
+    fn the_backlog_is_compared_where_all_rows_are_there() {
+        let run = run();
+        let mut books = AreaBooks::of(&run.intervals);
+        let gauge = check_area(Some(books.clone()), &[]).unwrap();
+        assert_eq!(gauge.map(|reason| reason.code), Some(Code::Books));
+        for settled in &run.rows {
+            books.row(&settled.row);
+        }
+        assert_eq!(check_area(Some(books.clone()), &[]), Ok(None));
+        let not_made = Err(AREA_NOT_CHECKED.to_owned());
+        assert_eq!(check_area(None, &[]), not_made);
+        for code in [Code::ShardDied, Code::JournalLost] {
+            let misses = Reason {
+                code,
+                value: None,
+                limit: None,
+                text: String::new(),
+            };
+            assert_eq!(check_area(Some(books.clone()), &[misses]), not_made);
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod venue;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::report::{Code, EndedBy, Facts, Reason, Report, summary, text};
+use crate::record::disturbance::{Disturbance, Disturbances, Kind};
+use crate::report::text::number;
+use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;
@@ -25,13 +27,10 @@ use collect::{Collected, Collector};
 use ending::Ending;
 use in_virtual_time::InVirtualTime;
 use over_http::OverHttp;
-use venue::{Shards as _, Venue, Ways};
+use venue::{Left, Shards as _, Venue, Ways};
 
 pub(crate) use prepare::no_key;
 pub use prepare::{Scenario, key_warning, read_scenario};
-
-/// A wall clock that moves by more between two seconds was set, not steered.
-const CLOCK_STEP: Span = Span::from_millis(100);
 
 /// Something that the operator can put right. Ends a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,8 +156,13 @@ fn run_at(
     let mut collector = Collector::new(plan, directory, screen, pace, orders, number);
     let shards = venue.start(shards)?;
     collector.listen(&mut messages);
-    let (left, truth) = shards.join();
-    let (ending, left) = Ending::of(left);
+    let Left {
+        shards,
+        watch,
+        truth,
+    } = shards.join();
+    let (mut ending, left) = Ending::of(shards);
+    ending.add_watch(watch);
     let mut collected = collector.finish(left);
 
     facts.started_at = clock.origin_wall_micros();
@@ -186,6 +190,8 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     facts.load = Span(facts.load_planned.0.min(snapshot.end.0));
     facts.duration = Span(snapshot.end.0);
     facts.notes.extend(collected.notes());
+    facts.notes.extend(ending.unwatched.clone());
+    facts.disturbances.clone_from(&ending.disturbances);
     if let Some(at) = ending.at {
         facts.load = Span(ending.load_end.0);
         facts.duration = Span(at.0);
@@ -213,11 +219,17 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     } else {
         EndedBy::Plan
     };
-    let mut reasons = reasons(plan, collected);
+    let disturbances = ending.disturbances.iter();
+    let mut reasons: Vec<Reason> = disturbances.flat_map(disturbed).collect();
+    reasons.extend(overtaxed(plan, collected));
     reasons.extend(ending.died.iter().map(|why| {
         let text = format!("a shard died: {why}");
         reason(Code::ShardDied, None, None, text)
     }));
+    match check_area(collected.area.clone(), &reasons) {
+        Ok(difference) => reasons.extend(difference),
+        Err(note) => facts.notes.push(note),
+    }
     Report::new(plan, facts, snapshot, reasons)
 }
 
@@ -241,21 +253,36 @@ fn reason(code: Code, value: Option<f64>, limit: Option<f64>, text: String) -> R
     }
 }
 
+/// What the clocks of the machine did is a reason for distrust. That a process or a shard was
+/// starved is judged by the lags.
+fn disturbed(disturbances: &Disturbances) -> Vec<Reason> {
+    let tells = |kind, code, what: &str| {
+        let Disturbance { at, length, .. } = disturbances.longest_of(kind)?;
+        let (at, by) = (number::clock(Span(at.0)), number::time(length.seconds()));
+        let limit = Disturbances::SHORTEST.seconds();
+        let text = format!("at {at} {what} {by}");
+        Some(reason(code, Some(length.seconds()), Some(limit), text))
+    };
+    let asleep = "the machine was suspended for";
+    let set = "the wall clock was set by";
+    [
+        tells(Kind::Suspended, Code::Suspended, asleep),
+        tells(Kind::ClockStep, Code::ClockStep, set),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 /// The reasons for distrust that only the shell can know.
-fn reasons(plan: &Plan, collected: &Collected) -> Vec<Reason> {
+fn overtaxed(plan: &Plan, collected: &Collected) -> Vec<Reason> {
     let Health {
         cpu_share,
-        clock_step,
         out_of_descriptors,
         rows_lost,
         ..
     } = collected.health;
     let mut reasons = Vec::new();
-    if clock_step > CLOCK_STEP {
-        let (value, limit) = (clock_step.seconds(), CLOCK_STEP.seconds());
-        let text = format!("the wall clock was set by {value:.3} s while the run was on");
-        reasons.push(reason(Code::ClockStep, Some(value), Some(limit), text));
-    }
     if out_of_descriptors {
         let text = "the process ran out of file descriptors: raise `ulimit -n`".to_owned();
         reasons.push(reason(Code::Descriptors, None, None, text));

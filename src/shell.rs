@@ -16,11 +16,13 @@ pub mod sim_command;
 pub mod sim_server;
 pub mod timer;
 pub mod virtual_time;
+pub mod watchdog;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use crate::record::disturbance::Reading;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 
 /// The only reader of clocks: ticks since the origin of a run.
@@ -79,28 +81,33 @@ impl RunClock {
         self.origin_wall
     }
 
-    /// By how much the wall clock has gone apart from the other one since the origin.
+    /// All clocks of the machine. That of the run is the one of `Instant`, which on Linux stands
+    /// still while the machine sleeps.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the clocks"
     )]
-    pub fn wall_drift(&self) -> Span {
+    pub fn reading(&self) -> Reading {
+        let before = self.now();
+        let boot = nanos(clock_gettime(ClockId::Boottime));
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let wall = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
-        let steady = i64::try_from(self.now().0 / 1_000).unwrap_or(i64::MAX);
-        let drift = wall
-            .saturating_sub(self.origin_wall)
-            .saturating_sub(steady)
-            .unsigned_abs();
-        Span(drift.saturating_mul(1_000))
+        Reading {
+            before,
+            boot: i64::try_from(boot).unwrap_or(i64::MAX),
+            wall: i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX),
+            after: self.now(),
+        }
     }
 }
 
 /// The clock that never goes back: nanoseconds since some instant before the program began.
 fn steady_nanos() -> u64 {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    nanos(clock_gettime(ClockId::Monotonic))
+}
+
+fn nanos(Timespec { tv_sec, tv_nsec }: Timespec) -> u64 {
     let parts = u64::try_from(tv_sec).ok().zip(u64::try_from(tv_nsec).ok());
     let (seconds, nanos) = parts.expect("the clock counts from the start of the machine");
     seconds * NANOS_PER_SECOND + nanos

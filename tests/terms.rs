@@ -1,5 +1,6 @@
 //! `docs/terms.md` names what the program measures, counts and writes; here it is held to the code.
 
+use plimsoll::record::disturbance::Kind;
 use plimsoll::record::ledger::Count;
 use plimsoll::record::{CATALOGUE, Metric};
 use plimsoll::report::csv::WORKS;
@@ -34,6 +35,7 @@ fn every_word_of_the_files_is_explained() {
         .chain(Anomaly::ALL.map(Anomaly::word))
         .chain(Code::ALL.map(Code::word))
         .chain(EndedBy::ALL.map(EndedBy::word))
+        .chain(Kind::ALL.map(Kind::word))
         .chain(WORKS)
         .chain([Source::Poll, Source::Callback, Source::Sync].map(Source::word))
         .chain([Fault::Connect, Fault::Timeout, Fault::Reset, Fault::Body].map(Fault::word));

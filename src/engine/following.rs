@@ -126,6 +126,7 @@ impl Engine {
             },
         };
         self.poll_refused_until = until;
+        self.polls_released = self.polls_released.max(until);
         self.budget_wait.set(by_budget, now);
         false
     }
@@ -142,7 +143,9 @@ impl Engine {
             self.recorder.count(Count::Rechecks);
         } else {
             work.polls += 1;
-            let wait = now.since(self.timers.at(head.slot.index));
+            let due = self.timers.at(head.slot.index);
+            let wait = now.since(due);
+            let ready = due.max(self.polls_released.min(now));
             let at_gate = Span(self.gate.closed_until(now).0 - head.gate_before.0).min(wait);
             let for_budget = Span(self.budget_wait.read(now).0 - head.budget_before.0);
             self.recorder.count(Count::Polls);
@@ -150,6 +153,7 @@ impl Engine {
             self.recorder.record(Metric::PollWaitGate, at_gate);
             let for_budget = for_budget.min(Span(wait.0 - at_gate.0));
             self.recorder.record(Metric::PollWaitBudget, for_budget);
+            self.recorder.record(Metric::PollLag, now.since(ready));
         }
         Some(Effect::Poll { slot: head.slot })
     }
@@ -169,7 +173,7 @@ impl Engine {
             self.recorder.count(Count::PollAnswers);
             self.recorder.record(Metric::PollRoundTrip, at.since(sent));
         }
-        self.let_go(was_full, at);
+        self.let_go(was_full, was_full, at);
         match reply {
             PollReply::Open {
                 status,
@@ -327,7 +331,7 @@ impl Engine {
         if let Some(last) = self.settled.last_mut() {
             last.row.finished = finished;
         }
-        self.backlog -= 1;
+        self.backlog.leave(at);
         self.forget_later(slot.index, at);
         if is_foreign || !self.recheck_later(slot, at, ending) {
             self.works.remove(slot);
@@ -342,8 +346,11 @@ impl Engine {
             Count::Lost
         };
         self.recorder.count(count);
-        self.backlog -= 1;
+        self.backlog.leave(at);
         self.leave(slot, outcome, None, body);
+        if let Some(last) = self.settled.last_mut() {
+            last.row.settled = Some(at);
+        }
         self.forget_later(slot.index, at);
         self.works.remove(slot);
     }

@@ -64,10 +64,14 @@ impl Engine {
         cap > 0 && self.submits_in_flight + self.polls_in_flight >= cap
     }
 
-    /// Notes that an answer has come: `was_full` says whether submits were held back until then.
-    pub(super) fn let_go(&mut self, was_full: bool, at: Tick) {
+    /// Notes that an answer has come: `was_full` says whether submits were held back until then,
+    /// and `wire_was_full` whether polls were too.
+    pub(super) fn let_go(&mut self, was_full: bool, wire_was_full: bool, at: Tick) {
         if was_full {
             self.released = self.released.max(at);
+        }
+        if wire_was_full {
+            self.polls_released = self.polls_released.max(at);
         }
     }
 
@@ -166,6 +170,7 @@ impl Engine {
         let ready = intended.max(self.released.min(now));
         self.recorder.record(Metric::GeneratorLag, now.since(ready));
         let slot = self.works.insert(Work::new(seq, intended, now));
+        self.closed_loop.sees_leave(slot);
         self.submitting += 1;
         self.submits_in_flight += 1;
         self.pass_gate(now);
@@ -195,13 +200,13 @@ impl Engine {
     }
 
     pub(super) fn on_intake(&mut self, slot: Slot, (sent, at): Trip, reply: IntakeReply) {
-        let was_full = self.is_full();
+        let (was_full, wire_was_full) = (self.is_full(), self.is_wire_full());
         let is_awaited = |work: &Work| work.stage() == Stage::Submitting;
         if !self.works.get(slot).is_some_and(is_awaited) {
             return;
         }
         self.submits_in_flight -= 1;
-        self.let_go(was_full, at);
+        self.let_go(was_full, wire_was_full, at);
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
@@ -282,10 +287,16 @@ impl Engine {
         self.recorder.count(Count::Accepted);
         self.recorder
             .record(Metric::AcceptLatency, at.since(work.intended));
+        let service_time = at.since(sent);
         self.recorder
-            .record(Metric::AcceptServiceTime, at.since(sent));
+            .record(Metric::AcceptServiceTime, service_time);
+        if self.closed_loop.hears(slot) {
+            self.recorder.count(Count::ClosedLoopAccepts);
+            self.recorder
+                .record(Metric::ClosedLoopLatency, service_time);
+        }
         self.submitting -= 1;
-        self.backlog += 1;
+        self.backlog.enter(at);
         match at_once {
             Some(terminal) => self.end(slot, at, terminal, Source::Sync, is_foreign),
             None => self.follow(slot, at, is_foreign),
@@ -326,6 +337,7 @@ impl Engine {
             }
             Next::Settle(outcome) => {
                 self.recorder.count(Count::Rejected);
+                self.closed_loop.hears(slot);
                 self.submitting -= 1;
                 self.leave(slot, outcome, None, Some(body));
                 self.works.remove(slot);
@@ -345,6 +357,7 @@ impl Engine {
         if maybe_accepted {
             self.recorder.count(Count::MaybeAccepted);
         }
+        self.closed_loop.hears(slot);
         self.submitting -= 1;
         self.leave(slot, outcome, None, Some(detail));
         self.works.remove(slot);

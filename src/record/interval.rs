@@ -17,6 +17,8 @@ pub struct Interval {
     pub counts: Counts,
     /// What was there at its end.
     pub gauges: Gauges,
+    /// The time that all works together spent in the backlog in it: the area under that gauge.
+    pub backlog_area: Span,
     /// The samples that were taken in it.
     pub histograms: Histograms,
 }

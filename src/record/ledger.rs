@@ -101,6 +101,11 @@ counts! {
     PollAnswers, "poll_answers", Files;
     /// Works told to be completed or failed: the end event of `time_to_terminal`.
     Terminal, "terminal", Files;
+    /// Accepts that a caller who waits for each answer would have heard: the end event of
+    /// `closed_loop_latency`.
+    ClosedLoopAccepts, "closed_loop_accepts", Files;
+    /// Probes of the watchdog that shards have read: the end event of `stamp_delay`.
+    Probes, "probes", Files;
     /// Last bodies of open works that were not kept, for want of room.
     BodiesNotKept, "bodies_not_kept", Files;
     /// The callback overtook the 202.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::interval::Interval;
 use super::ledger::Gauges;
+use crate::time::Span;
 
 /// Intervals of one shard that wait for those of the others. Beyond it they wait no longer: a row
 /// is then of some shards only, and the late ones have rows of their own.
@@ -69,6 +70,7 @@ impl Merge {
                 Some(whole) => {
                     whole.counts.merge(&part.counts);
                     whole.histograms.merge(&part.histograms);
+                    whole.backlog_area = Span(whole.backlog_area.0 + part.backlog_area.0);
                 }
             }
         }
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
     use crate::record::ledger::{Count, Counts};
     use crate::record::{Histograms, Metric};
-    use crate::time::{Span, Tick};
+    use crate::time::Tick;
 
     fn interval(start: u64, length: u64, sent: u64) -> Interval {
         let mut counts = Counts::default();
@@ -106,6 +108,7 @@ mod tests {
                 queued: 0,
                 submitting: 2,
             },
+            backlog_area: Span(sent),
             histograms,
         }
     }
@@ -115,6 +118,7 @@ mod tests {
         let sent = interval.counts.get(Count::Sent);
         let samples = interval.histograms.count(Metric::ScheduleLag);
         let (start, length) = (interval.start.0, interval.length.0);
+        assert_eq!(interval.backlog_area, Span(sent));
         (start, length, sent, samples, interval.gauges.backlog)
     }
 

@@ -1,5 +1,6 @@
 //! Row: the life of one submission, as `works.csv` and `failures.jsonl` tell it.
 
+use crate::arrival::Arrival;
 use crate::time::Tick;
 use crate::work::{Fault, Outcome, ServiceTime, Source, WorkId};
 
@@ -40,6 +41,34 @@ pub struct WorkRow {
     pub last_status: Option<Box<str>>,
     /// When the service says that it ended.
     pub finished: Option<ServiceTime>,
+    /// When it left the backlog: it had ended, or was followed no longer.
+    pub settled: Option<Tick>,
+}
+
+impl WorkRow {
+    /// The row of an arrival that was never sent.
+    pub fn unsent(arrival: Arrival, outcome: Outcome) -> Self {
+        Self {
+            seq: arrival.seq,
+            stage: arrival.stage,
+            intended: arrival.intended,
+            sent: None,
+            accepted: None,
+            http_status: None,
+            work_id: None,
+            last_open: None,
+            detected: None,
+            source: None,
+            outcome,
+            polls: 0,
+            rate_limited: 0,
+            fault: None,
+            maybe_accepted: false,
+            last_status: None,
+            finished: None,
+            settled: None,
+        }
+    }
 }
 
 /// A row, and the body that explains it where there is one to keep.

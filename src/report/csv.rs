@@ -32,8 +32,11 @@ const FIRST: [Count; 12] = [
 /// The quantiles of `intervals.csv`; 1 is the largest value.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (1.0, "max")];
 
+/// The column of the area under the backlog, in works times seconds.
+pub(super) const BACKLOG_AREA: &str = "backlog_work_s";
+
 /// The columns of `works.csv`.
-pub const WORKS: [&str; 17] = [
+pub const WORKS: [&str; 18] = [
     "seq",
     "stage",
     "intended_s",
@@ -51,6 +54,7 @@ pub const WORKS: [&str; 17] = [
     "maybe_accepted",
     "last_status",
     "service_finished_s",
+    "settled_s",
 ];
 
 /// Counts that are not among [`FIRST`].
@@ -81,7 +85,7 @@ pub fn interval_columns() -> Vec<String> {
         columns.extend(QUANTILES.map(|(_, name)| format!("{}_{name}", metric.name)));
     }
     columns.extend(others().map(|count| count.name().to_owned()));
-    columns.extend([queued, submitting].map(str::to_owned));
+    columns.extend([queued, submitting, BACKLOG_AREA].map(str::to_owned));
     columns.extend(
         CATALOGUE
             .iter()
@@ -125,6 +129,7 @@ impl<W: io::Write> IntervalWriter<W> {
         }
         cells.extend(others().map(counted));
         cells.extend_from_slice(&gauges[2..]);
+        cells.push(Tick(interval.backlog_area.0).to_string());
         cells.extend(
             CATALOGUE
                 .iter()
@@ -170,7 +175,7 @@ impl<W: io::Write> WorkWriter<W> {
             format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
         });
         let status = row.http_status.map_or_else(String::new, |s| s.to_string());
-        let cells: [&str; 17] = [
+        let cells: [&str; 18] = [
             &number(row.seq),
             &number(u64::from(row.stage)),
             &at(Some(row.intended)),
@@ -188,6 +193,7 @@ impl<W: io::Write> WorkWriter<W> {
             if row.maybe_accepted { "1" } else { "0" },
             row.last_status.as_deref().unwrap_or(""),
             &finished,
+            &at(row.settled),
         ];
         self.to.write_record(cells)?;
         Ok(())

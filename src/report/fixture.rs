@@ -1,6 +1,7 @@
 //! A small run with one of everything, for the tests of this folder.
 
 use super::{EndedBy, Facts};
+use crate::record::disturbance::{Disturbances, Kind};
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::row::{Settled, WorkRow};
@@ -35,8 +36,16 @@ pub(super) fn facts() -> Facts {
         cpu: Some(Span(250_123_000)),
         rate_limit_family: None,
         run_dir: "reports/fixture".to_owned(),
+        disturbances: Some(disturbances()),
+        has_rows: true,
         notes: Vec::new(),
     }
+}
+
+fn disturbances() -> Disturbances {
+    let mut all = Disturbances::default();
+    all.note(Kind::Starved, Tick(1_500_000_000), Span::from_millis(250));
+    all
 }
 
 pub(super) fn limits() -> ValidityLimits {
@@ -91,18 +100,23 @@ pub(super) fn run() -> Run {
         let to = Tick((second * 1_000_000_000).min(5_500_000_000));
         let inside = |at: Option<Tick>| at.is_some_and(|at| from <= at && at < to);
         let mut gauges = Gauges::default();
+        let mut area = Span::ZERO;
         for (end, settled) in &works {
             let row = &settled.row;
             record(&mut recorder, row, &inside, *end);
             let open = row.accepted.is_some_and(|at| at < to) && *end >= to;
             gauges.backlog += u64::from(open);
+            if let Some(accepted) = row.accepted {
+                let stay = (*end).clamp(from, to).since(accepted.clamp(from, to));
+                area = Span(area.0 + stay.0);
+            }
             let waits = row.sent.is_some_and(|at| at < to) && row.accepted.unwrap_or(*end) >= to;
             gauges.submitting += u64::from(waits);
             gauges.in_flight = gauges.submitting;
             gauges.queued += u64::from(row.intended < to && row.sent.is_none_or(|at| at >= to));
         }
         let stage = (second <= 3).then_some(0);
-        intervals.push(recorder.close(to, stage, gauges));
+        intervals.push(recorder.close(to, stage, gauges, area));
         from = to;
     }
     let mut snapshot = Snapshot::default();
@@ -127,6 +141,8 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.count(Count::Sent);
         r.count(Count::Submits);
         r.record(Metric::ScheduleLag, sent.since(row.intended));
+        r.count(Count::Probes);
+        r.record(Metric::StampDelay, Span(950_000));
         r.record(Metric::GeneratorLag, sent.since(row.intended));
     }
     if let Some(accepted) = row.accepted.filter(|at| inside(Some(*at))) {
@@ -134,6 +150,10 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.record(Metric::AcceptLatency, accepted.since(row.intended));
         let sent = row.sent.expect("accepted works were sent");
         r.record(Metric::AcceptServiceTime, accepted.since(sent));
+        if row.seq.is_multiple_of(4) {
+            r.count(Count::ClosedLoopAccepts);
+            r.record(Metric::ClosedLoopLatency, accepted.since(sent));
+        }
     }
     if !inside(Some(end)) {
         return;
@@ -157,6 +177,7 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.record(Metric::PollWait, Span::from_millis(row.seq % 3));
         r.record(Metric::PollWaitBudget, Span::from_millis(row.seq % 3));
         r.record(Metric::PollWaitGate, Span::ZERO);
+        r.record(Metric::PollLag, Span(200_000));
     }
     if let (Some(metric), Some(detected)) = (metric, row.detected) {
         r.count(Count::Terminal);
@@ -210,6 +231,7 @@ fn work(seq: u64) -> (Tick, Settled) {
         maybe_accepted: outcome == Outcome::IntakeFailed,
         last_status: status.map(Into::into),
         finished: told.then_some(ServiceTime(1_750_000_001_000_001)),
+        settled: (taken && end != never).then_some(end),
     };
     let body = (outcome != Outcome::Completed).then(|| format!("{{\"seq\":{seq}}}").into());
     (end, Settled { row, body })

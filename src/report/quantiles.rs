@@ -52,6 +52,33 @@ pub struct Quantiles {
     pub max: Option<f64>,
 }
 
+/// One of the figures of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// Its key in `summary.json`.
+    pub name: &'static str,
+    /// Which quantile it is.
+    pub q: f64,
+    /// Its value, in seconds.
+    pub value: Option<f64>,
+}
+
+impl Quantiles {
+    /// All that are quantiles, from the smallest value to the largest.
+    pub fn each(&self) -> [Figure; 7] {
+        [
+            ("min", 0.0, self.min),
+            ("p50", 0.5, self.p50),
+            ("p90", 0.9, self.p90),
+            ("p95", 0.95, self.p95),
+            ("p99", 0.99, self.p99),
+            ("p999", 0.999, self.p999),
+            ("max", 1.0, self.max),
+        ]
+        .map(|(name, q, value)| Figure { name, q, value })
+    }
+}
+
 /// The rank (from 1) of the quantile `q` among `n > 0` samples: `ceil(q n)`.
 pub fn rank(q: f64, n: u64) -> u64 {
     let exact = q * float(n);

@@ -9,11 +9,13 @@ use std::{fmt, io};
 
 use csv::{ReaderBuilder, StringRecord};
 
+use super::csv::BACKLOG_AREA;
 use super::hlog::{self, tick};
 use super::summary::{self, Recalled};
-use super::{EndedBy, Facts, Reason, text::number};
+use super::{EndedBy, Facts, Reason, check_area, text::number};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
+use crate::record::area::AreaBooks;
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::snapshot::Snapshot;
@@ -69,7 +71,7 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}\nhint: was the file edited, or is it of another run?",
+            "{}: {}\nhint: was the file edited, or is it of another run or version?",
             self.file, self.what
         )
     }
@@ -107,16 +109,21 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
     let recalled = earlier.and_then(|bytes| summary::recall(bytes, &facts));
     let Recalled {
         mut facts,
-        reasons,
+        mut reasons,
         stuck: earlier,
     } = recalled.unwrap_or_else(|| killed(facts, &log, &rows, end));
-    let (stuck, works_torn) = stuck(works, &snapshot, earlier)?;
+    let mut area = facts.has_rows.then(|| AreaBooks::of(&rows));
+    let (stuck, works_torn) = read_works(works, &snapshot, earlier, area.as_mut())?;
     snapshot.stuck = stuck;
     if facts.ended_by == EndedBy::Killed {
         facts.notes.push(format!(
-            "the run was killed: this report ends at its last whole interval, at {}",
+            "the run was killed: this report ends at its last whole interval, at {}; \
+             works that were open then have no rows to be compared with the backlog",
             number::time(end.seconds())
         ));
+    } else if let Ok(difference) = check_area(area, &reasons) {
+        // Why it could not be checked stands in the notes that were recalled.
+        reasons.extend(difference);
     }
     for (file, torn) in [
         ("intervals.csv", rows_torn || last_row > end),
@@ -261,6 +268,14 @@ impl Columns {
         })
     }
 
+    /// An instant; an empty cell is "did not happen".
+    fn maybe_time(&self, record: &StringRecord, name: &str) -> Result<Option<Tick>, String> {
+        match self.cell(record, name) {
+            "" => Ok(None),
+            _ => self.time(record, name).map(Some),
+        }
+    }
+
     fn time(&self, record: &StringRecord, name: &str) -> Result<Tick, String> {
         let cell = self.cell(record, name);
         tick(cell).ok_or_else(|| {
@@ -280,6 +295,7 @@ fn intervals(mut bytes: &[u8]) -> Result<(Vec<Interval>, bool), Unreadable> {
         "scheduled",
         "sent",
         "backlog",
+        BACKLOG_AREA,
     ];
     let torn = rows("intervals.csv", &mut bytes, &needed, |columns, record| {
         intervals.push(interval(columns, record)?);
@@ -310,6 +326,7 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
             queued: count("queued")?,
             submitting: count("submitting")?,
         },
+        backlog_area: columns.time(record, BACKLOG_AREA)?.since(Tick::ZERO),
         histograms: Histograms::default(),
     };
     for what in Count::ALL {
@@ -322,17 +339,24 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
     Ok(interval)
 }
 
-/// Open, expired and lost works by their last status word: as `works.csv` knows it, where that has
-/// them all; otherwise as an earlier summary does; otherwise as far as `works.csv` knows it.
-fn stuck(
+/// Reads `works.csv`: the stays of all works in the backlog; and open, expired and lost works by
+/// their last status word, as `works.csv` knows it, where that has them all; otherwise as an
+/// earlier summary does; otherwise as far as `works.csv` knows it.
+fn read_works(
     works: &mut dyn io::Read,
     snapshot: &Snapshot,
     earlier: BTreeMap<Box<str>, u64>,
+    mut area: Option<&mut AreaBooks>,
 ) -> Result<(BTreeMap<Box<str>, u64>, bool), Unreadable> {
     let mut stuck: BTreeMap<Box<str>, u64> = BTreeMap::new();
     let words = [Outcome::Expired, Outcome::Lost, Outcome::Unresolved].map(Outcome::word);
-    let needed = ["accepted_s", "outcome", "last_status"];
+    let needed = ["accepted_s", "settled_s", "outcome", "last_status"];
     let torn = rows("works.csv", works, &needed, |columns, record| {
+        if let Some(area) = &mut area
+            && let Some(accepted) = columns.maybe_time(record, "accepted_s")?
+        {
+            area.stay(accepted, columns.maybe_time(record, "settled_s")?);
+        }
         // A work of the time that is left out is none of this report's, however soon it ended.
         if words.contains(&columns.cell(record, "outcome"))
             && columns.time(record, "accepted_s")? <= snapshot.end

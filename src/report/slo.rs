@@ -10,9 +10,14 @@
 //!
 //! Each bound is one-sided at 95 %. A promise is kept if everything up to the bound on its far side
 //! keeps it, broken if everything down to the bound on the near side breaks it, else undecided.
+//!
+//! What the harness itself adds to a time ([`own_error`]) is taken off the lower bound: what is
+//! kept is kept, as without us it would be smaller still; what is broken by less than our own error
+//! is undecided.
 
 use super::Facts;
 use super::binomial::{float, rank_bounds, share_bounds};
+use super::own_error;
 use super::quantiles::{Sample, rank};
 use crate::record::Metric;
 use crate::record::ledger::Count;
@@ -72,6 +77,9 @@ pub struct Judgement {
     pub slo: Slo,
     /// What was measured; none without any sample.
     pub estimate: Option<Estimate>,
+    /// By how much it may be too large because of us, in seconds; none where nothing of ours is in
+    /// it.
+    pub own_error: Option<f64>,
     /// The decision.
     pub decision: Decision,
 }
@@ -79,14 +87,44 @@ pub struct Judgement {
 /// Judges one promise.
 pub fn judge(slo: &Slo, snapshot: &Snapshot, facts: &Facts) -> Judgement {
     let estimate = estimate(slo, snapshot, facts);
-    let decision = estimate.map_or(Decision::Undecided, |estimate| match slo.judge {
-        Judge::Bounds => decide(slo.relation, estimate.low, estimate.high, slo.bound),
-        Judge::Point => decide(slo.relation, estimate.value, estimate.value, slo.bound),
-    });
+    let own_error = match (Metric::named(&slo.subject), slo.statistic) {
+        (Some(metric), Some(statistic)) => own_error::of_statistic(snapshot, metric, statistic),
+        _ => None,
+    };
     Judgement {
+        decision: decide_within(slo, estimate, own_error.unwrap_or(0.0)),
         slo: slo.clone(),
         estimate,
-        decision,
+        own_error,
+    }
+}
+
+/// Our own error can only have made the value larger than it is.
+fn decide_within(slo: &Slo, estimate: Option<Estimate>, own_error: f64) -> Decision {
+    estimate.map_or(
+        Decision::Undecided,
+        |Estimate {
+             value, low, high, ..
+         }| {
+            let (low, high) = match slo.judge {
+                Judge::Bounds => (low, high),
+                Judge::Point => (value, value),
+            };
+            decide(
+                slo.relation,
+                own_error::truth(low, own_error),
+                high,
+                slo.bound,
+            )
+        },
+    )
+}
+
+impl Judgement {
+    /// Whether it would be decided, were it not for our own error.
+    pub fn hangs_on_own_error(&self) -> bool {
+        let without = decide_within(&self.slo, self.estimate, 0.0);
+        self.decision == Decision::Undecided && without != Decision::Undecided
     }
 }
 

@@ -1,16 +1,21 @@
 //! `summary.json`: the result of a run for machines. The shapes of the file live here.
 
+mod disturbed;
+
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use disturbed::Disturbed;
+
 use super::binomial::{float, whole};
 use super::quantiles::{Quantiles, Sample};
 use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
-use super::{Code, EndedBy, Facts, Reason, Report};
-use crate::record::CATALOGUE;
+use super::{Code, EndedBy, Facts, Reason, Report, own_error};
 use crate::record::ledger::{Count, Group};
+use crate::record::snapshot::Snapshot;
+use crate::record::{CATALOGUE, Metric};
 use crate::scenario::Lane;
 use crate::time::Span;
 
@@ -59,6 +64,8 @@ struct Summary<'a> {
     stuck: Vec<Stuck<'a>>,
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disturbances: Option<Disturbed>,
     notes: &'a [String],
 }
 
@@ -119,6 +126,10 @@ struct Figures {
     p99: Option<f64>,
     p999: Option<f64>,
     max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_error: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    below_own_error: Option<Vec<&'static str>>,
 }
 
 impl From<Quantiles> for Figures {
@@ -134,6 +145,8 @@ impl From<Quantiles> for Figures {
             p99: from.p99.map(micro),
             p999: from.p999.map(micro),
             max: from.max.map(micro),
+            own_error: None,
+            below_own_error: None,
         }
     }
 }
@@ -151,6 +164,8 @@ struct Promise<'a> {
     low: Option<f64>,
     high: Option<f64>,
     n: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_error: Option<f64>,
     verdict: &'static str,
 }
 
@@ -166,6 +181,7 @@ impl<'a> From<&'a Judgement> for Promise<'a> {
             low: part(|estimate| estimate.low),
             high: part(|estimate| estimate.high),
             n: from.estimate.and_then(|estimate| estimate.n),
+            own_error: from.own_error.filter(|error| error.is_finite()).map(nano),
             verdict: from.decision.word(),
         }
     }
@@ -224,7 +240,7 @@ fn shape(report: &Report) -> Summary<'_> {
         metrics: Object(
             CATALOGUE
                 .iter()
-                .map(|row| (row.name, Sample::of(snapshot, row.metric).figures().into()))
+                .map(|row| (row.name, figures(snapshot, row.metric)))
                 .collect(),
         ),
         stuck: snapshot
@@ -237,7 +253,25 @@ fn shape(report: &Report) -> Summary<'_> {
             .collect(),
         anomalies: Object(counts(report, Group::Anomalies).collect()),
         slo: report.slo.iter().map(Promise::from).collect(),
+        disturbances: facts.disturbances.as_ref().map(Disturbed::from),
         notes: &facts.notes,
+    }
+}
+
+fn figures(snapshot: &Snapshot, metric: Metric) -> Figures {
+    let quantiles = Sample::of(snapshot, metric).figures();
+    let error = own_error::of_quantile(snapshot, metric, own_error::LEVEL);
+    let below = quantiles.each().into_iter().filter(|figure| {
+        let error = own_error::of_quantile(snapshot, metric, figure.q);
+        figure
+            .value
+            .zip(error)
+            .is_some_and(|(value, error)| value < error)
+    });
+    Figures {
+        own_error: error.filter(|error| error.is_finite()).map(micro),
+        below_own_error: error.map(|_| below.map(|figure| figure.name).collect()),
+        ..quantiles.into()
     }
 }
 
@@ -340,6 +374,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
         shards: summary["shards"].as_u64().unwrap_or(1),
         cpu: span_of(&summary["cost"]["cpu_s"]),
         rate_limit_family: text("rate_limit_family"),
+        disturbances: disturbed::recall(&summary["disturbances"], span_of),
         notes: summary["notes"]
             .as_array()?
             .iter()
@@ -441,14 +476,28 @@ mod tests {
         check("/requests", "rechecks,new_connections,polls_per_work");
         check("", "client,shards");
         check("/cost", "cpu_s,cpu_per_request_s,core_share");
+        let ours = [
+            "schedule_lag",
+            "generator_lag",
+            "stamp_delay",
+            "poll_wait",
+            "poll_wait_budget",
+            "poll_wait_gate",
+            "poll_lag",
+        ];
         for metric in &CATALOGUE {
             let place = format!("/metrics/{}", metric.name);
             check(&place, "count,beyond,mean,min,p50,p90,p95,p99,p999,max");
+            if !ours.contains(&metric.name) {
+                check(&place, "own_error,below_own_error");
+            }
         }
         for kind in Anomaly::ALL {
             check("/anomalies", kind.word());
         }
-        check("/slo/0", "that,value,low,high,n,verdict");
+        check("/slo/0", "that,value,low,high,n,own_error,verdict");
+        check("/disturbances", "count,longest");
+        check("/disturbances/longest/0", "at_s,kind,length_s");
         for absent in ["sojourn_time", "metrics/callback_lag"] {
             assert!(json.pointer(&format!("/{absent}")).is_none(), "{absent}");
         }
@@ -467,6 +516,12 @@ mod tests {
         assert_eq!(json["metrics"]["accept_latency"]["beyond"], 1);
         assert_eq!(json["metrics"]["accept_latency"]["mean"], Value::Null);
         assert_eq!(json["metrics"]["time_to_terminal"]["beyond"], 4);
+        // The generator is 100 us late and an answer 950 us; the shortest latency is 1 ms.
+        assert_eq!(json["metrics"]["accept_latency"]["own_error"], 0.001_05);
+        assert_eq!(
+            json["metrics"]["accept_latency"]["below_own_error"],
+            serde_json::json!(["min"])
+        );
         assert_eq!(json["metrics"]["time_to_terminal"]["p99"], Value::Null);
         assert_eq!(json["stuck"][2]["status"], "running");
         assert_eq!(json["slo"][0]["high"], Value::Null);
@@ -478,7 +533,7 @@ mod tests {
             load: Span::ZERO,
             ..facts()
         };
-        let snapshot = crate::record::snapshot::Snapshot::default();
+        let snapshot = Snapshot::default();
         let report = Report::judge(&[], limits(), nothing, snapshot, Vec::new());
         let json: Value = serde_json::from_slice(&write(&report)).unwrap();
         assert_eq!(json["ratios"]["work_failure"], Value::Null);

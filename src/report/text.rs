@@ -3,6 +3,7 @@
 //! where they would not show.
 
 pub mod number;
+mod table;
 pub mod wrap;
 
 use std::fmt::{self, Write as _};
@@ -10,14 +11,16 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use self::wrap::hanging;
-use super::quantiles::{Quantiles, Sample};
+use super::quantiles::Sample;
 use super::rebuild::NOT_RECORDED;
 use super::slo::{Decision, Estimate, Judgement, Ratio, polls_per_work};
 use super::{EndedBy, Facts, Report, Verdict, binomial};
 use crate::record::Metric;
+use crate::record::disturbance::Kind;
 use crate::record::ledger::{Count, Group};
 use crate::record::snapshot::Snapshot;
 use crate::scenario::{Slo, Statistic};
+use crate::time::Span;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -30,9 +33,6 @@ const SHOWN: usize = 5;
 
 /// The columns of a terminal, and of what is no terminal.
 pub const COLUMNS: usize = 80;
-
-/// In so many columns the wide table fits.
-const WIDE: usize = 73;
 
 /// The whole summary, with styles, in lines of at most `columns` characters; 60 is the least.
 pub fn summary(report: &Report, columns: usize) -> String {
@@ -70,7 +70,7 @@ fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     headline(out, report, columns)?;
     promises(out, report, columns)?;
     ratios(out, report)?;
-    table(out, report, columns)?;
+    table::write(out, report, columns)?;
     worries(out, report, columns)?;
     section(out, "files")?;
     writeln!(out, "  {}", report.facts.run_dir)
@@ -156,7 +156,15 @@ fn why(report: &Report) -> String {
         judged.filter(|judged| judged.decision == decision).count()
     });
     let (failed, undecided) = (of(Decision::Fail), of(Decision::Undecided));
-    let few = "too few samples";
+    let within = report
+        .slo
+        .iter()
+        .filter(|judged| judged.hangs_on_own_error());
+    let few = match within.count() {
+        0 => "too few samples",
+        some if some == undecided => "by less than our own error",
+        _ => "too few samples or by less than our own error",
+    };
     match report.verdict {
         Verdict::Invalid => {
             let codes: Vec<&str> = report.reasons.iter().map(|why| why.code.word()).collect();
@@ -233,6 +241,11 @@ fn measured(report: &Report, judged: &Judgement) -> String {
             text.push_str(" samples");
         }
     }
+    if judged.hangs_on_own_error() {
+        let error = judged.own_error.unwrap_or_default();
+        write!(text, "; our own error is up to {}", number::time(error))
+            .expect("a String takes everything");
+    }
     text
 }
 
@@ -274,9 +287,6 @@ fn ratios(out: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// Picks a figure of a metric.
-type Part = fn(&Quantiles) -> Option<f64>;
-
 /// A quantile, or that it is larger than all that was seen.
 fn value(quantile: Option<f64>, sample: &Sample) -> String {
     match (quantile, sample.largest_seen()) {
@@ -286,63 +296,9 @@ fn value(quantile: Option<f64>, sample: &Sample) -> String {
     }
 }
 
-fn table(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
-    let samples = [
-        Metric::AcceptLatency,
-        Metric::AcceptServiceTime,
-        Metric::TimeToTerminal,
-    ]
-    .map(|metric| Sample::of(&report.snapshot, metric));
-    let figures = samples.each_ref().map(Sample::figures);
-    let widths = if columns < WIDE {
-        [14, 18, 14]
-    } else {
-        [20, 23, 20]
-    };
-    let row = |name: &str, cells: [String; 3]| {
-        let cells = cells.iter().zip(widths);
-        let cells = cells.map(|(cell, width)| format!("{cell:>width$}"));
-        format!("  {name:<8}{}", cells.collect::<String>())
-    };
-    writeln!(out)?;
-    let heads: &[[&str; 3]] = if columns < WIDE {
-        &[
-            ["accept", "accept service", "time to"],
-            ["latency", "time", "terminal"],
-        ]
-    } else {
-        &[["accept latency", "accept service time", "time to terminal"]]
-    };
-    for head in heads {
-        writeln!(out, "{BOLD}{}{BOLD:#}", row("", head.map(str::to_owned)))?;
-    }
-    let parts: [(&str, Part); 7] = [
-        ("min", |of| of.min),
-        ("p50", |of| of.p50),
-        ("p90", |of| of.p90),
-        ("p95", |of| of.p95),
-        ("p99", |of| of.p99),
-        ("p99.9", |of| of.p999),
-        ("max", |of| of.max),
-    ];
-    for (name, part) in parts {
-        let cell = |index: usize| value(part(&figures[index]), &samples[index]);
-        writeln!(out, "{}", row(name, [cell(0), cell(1), cell(2)]))?;
-    }
-    let samples = figures.map(|of| number::count(of.count));
-    writeln!(out, "{}", row("samples", samples))?;
-    if figures.iter().any(|of| of.beyond > 0) {
-        let beyond = figures.map(|of| number::count(of.beyond));
-        writeln!(out, "{}", row("beyond", beyond))?;
-        let dim = "beyond: without an answer; they count as larger than every value";
-        let dim = hanging(dim, 2, columns);
-        writeln!(out, "  {DIM}{dim}{DIM:#}")?;
-    }
-    Ok(())
-}
-
 fn worries(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let mut lines = stuck(report);
+    lines.extend(disturbances(report));
     lines.extend(anomalies(report));
     lines.extend(limits(report));
     if !lines.is_empty() {
@@ -377,6 +333,37 @@ fn stuck(report: &Report) -> Vec<String> {
     if stuck.len() > SHOWN {
         let others = stuck.len() - SHOWN;
         lines.push(format!("works without an end, at {others} other statuses"));
+    }
+    lines
+}
+
+/// When the machine, the process or a shard did not measure: the longest, in the order of time.
+fn disturbances(report: &Report) -> Vec<String> {
+    let Some(all) = &report.facts.disturbances else {
+        return Vec::new();
+    };
+    let mut longest = all.longest.clone();
+    longest.sort_by_key(|one| std::cmp::Reverse(one.length));
+    longest.truncate(SHOWN);
+    longest.sort_by_key(|one| one.at);
+    let shown = longest.len() as u64;
+    let mut lines: Vec<String> = longest
+        .iter()
+        .map(|one| {
+            let at = number::clock(Span(one.at.0));
+            let length = number::time(one.length.seconds());
+            let what = match one.kind {
+                Kind::Suspended => "the machine was suspended for",
+                Kind::Starved => "the generator was stopped, or had no processor, for",
+                Kind::ShardStarved => "a shard read nothing for",
+                Kind::ClockStep => "the wall clock was set by",
+            };
+            format!("at {at} {what} {length}")
+        })
+        .collect();
+    if all.count > shown {
+        let others = number::counted(all.count - shown, "shorter disturbance");
+        lines.push(format!("{others}, in summary.json"));
     }
     lines
 }
@@ -476,8 +463,13 @@ fn costs(report: &Report) -> Vec<String> {
         return vec![polls, waits, ideal.to_owned()];
     }
     let opened = number::counted(counts.get(Count::NewConnections), "connection");
+    let probes = Sample::of(&report.snapshot, Metric::StampDelay);
+    let [stamped] = probes.quantiles([0.99]);
+    let stamped = stamped.map_or_else(String::new, |late| {
+        format!("; answers stamped late by (p99) {}", number::time(late))
+    });
     let lag = format!(
-        "the generator's own lag: p99 {}, of {} allowed",
+        "the generator's own lag: p99 {}, of {} allowed{stamped}",
         p99(Metric::GeneratorLag),
         number::time(report.limits.schedule_lag_p99.seconds()),
     );

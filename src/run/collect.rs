@@ -4,6 +4,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::pace::Pace;
 use crate::record::Metric;
+use crate::record::area::AreaBooks;
 use crate::record::interval::Interval;
 use crate::record::ledger::Count;
 use crate::record::merge::Merge;
@@ -37,6 +38,8 @@ pub(super) struct Collector {
     shards: Vec<Told>,
     closes: bool,
     snapshot: Snapshot,
+    /// None where no rows are kept.
+    area: Option<AreaBooks>,
     unwritable: Option<Unwritable>,
 }
 
@@ -52,6 +55,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Collected {
     pub(super) snapshot: Snapshot,
+    pub(super) area: Option<AreaBooks>,
     pub(super) health: Health,
     pub(super) unwritable: Option<Unwritable>,
     pub(super) directory: RunDirectory,
@@ -79,6 +83,7 @@ impl Collector {
             shards: (0..shards).map(|_| Told::default()).collect(),
             closes: false,
             snapshot: Snapshot::default(),
+            area: plan.report.works.then(AreaBooks::default),
             unwritable: None,
         }
     }
@@ -137,12 +142,20 @@ impl Collector {
     }
 
     fn settled(&mut self, settled: &[Settled]) {
+        if let Some(area) = &mut self.area {
+            for one in settled {
+                area.row(&one.row);
+            }
+        }
         let written = self.directory.settled(settled);
         self.note(written);
     }
 
     fn interval(&mut self, interval: &Interval) {
         self.snapshot.absorb(interval);
+        if let Some(area) = &mut self.area {
+            area.interval(interval);
+        }
         let written = self.directory.interval(interval);
         self.note(written);
     }
@@ -210,6 +223,7 @@ impl Collector {
         self.screen.clear();
         Collected {
             snapshot: self.snapshot,
+            area: self.area,
             health: Health::of_all(self.shards.iter().map(|shard| shard.health)),
             unwritable: self.unwritable,
             directory: self.directory,
@@ -297,6 +311,7 @@ mod tests {
                 submitting: sent,
                 ..Gauges::default()
             },
+            backlog_area: Span::ZERO,
             histograms: Histograms::default(),
         };
         Message::Interval(Box::new(interval), Health::default())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Refusal;
+use crate::record::disturbance::Disturbances;
 use crate::shell::driver::Finished;
 use crate::time::Tick;
 use crate::work::{Family, Policy};
@@ -18,6 +19,10 @@ pub(super) struct Ending {
     pub(super) refusal: Option<Refusal>,
     pub(super) announced: (Option<Family>, Option<Policy>),
     pub(super) interrupted: bool,
+    /// None where nobody watched.
+    pub(super) disturbances: Option<Disturbances>,
+    /// Why the clocks of the machine were not watched to the end.
+    pub(super) unwatched: Option<String>,
     /// Connections that stood at the first instant.
     pub(super) warm: u64,
     /// Why shards died.
@@ -44,6 +49,22 @@ impl Ending {
         (ending, left)
     }
 
+    /// What the watchdog saw, if there was one, or why it could not go on.
+    pub(super) fn add_watch(&mut self, watch: Option<Result<Disturbances, String>>) {
+        match watch.transpose() {
+            Ok(seen) => self.add_disturbances(seen.as_ref()),
+            Err(why) => {
+                self.unwatched = Some(format!("the clocks were not watched to the end: {why}"));
+            }
+        }
+    }
+
+    fn add_disturbances(&mut self, seen: Option<&Disturbances>) {
+        if let Some(seen) = seen {
+            self.disturbances.get_or_insert_default().merge(seen);
+        }
+    }
+
     fn add(&mut self, shard: &Finished) {
         self.at = self.at.max(Some(shard.end));
         self.load_end = self.load_end.max(shard.load_end);
@@ -55,6 +76,7 @@ impl Ending {
         let (family, policy) = shard.announced;
         self.announced = (self.announced.0.or(family), self.announced.1.or(policy));
         self.interrupted |= shard.interrupted;
+        self.add_disturbances(shard.disturbances.as_ref());
         self.warm += shard.warm;
     }
 }

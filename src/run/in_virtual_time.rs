@@ -9,12 +9,11 @@ use tokio::sync::mpsc::channel;
 use super::like::EarlierRun;
 use super::pace::Pace;
 use super::prepare;
-use super::venue::{ShardWays, Shards, Venue, Ways};
+use super::venue::{Left, ShardWays, Shards, Venue, Ways};
 use super::{Mistake, Options};
 use crate::report::Facts;
 use crate::scenario::{Base, Plan, SimPlan};
 use crate::shell::RunClock;
-use crate::shell::driver::Finished;
 use crate::shell::orders::Orders;
 use crate::shell::virtual_time::{MESSAGES, VirtualShards};
 use crate::time::Span;
@@ -127,12 +126,16 @@ pub(super) struct Played {
 }
 
 impl Shards for Played {
-    fn join(self) -> (Vec<Result<Finished, String>>, Result<(), Mistake>) {
-        let (left, truth) = self.shards.join();
+    fn join(self) -> Left {
+        let (shards, truth) = self.shards.join();
         let written = match (&self.truth, truth) {
             (Some(path), Some(truth)) => prepare::write_truth(path, &truth),
             _ => Ok(()),
         };
-        (left, written)
+        Left {
+            shards,
+            watch: None,
+            truth: written,
+        }
     }
 }

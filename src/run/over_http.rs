@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use super::pace::Pace;
 use super::prepare::{self, Target};
-use super::venue::{ShardWays, Shards, Venue, Ways};
+use super::venue::{Left, ShardWays, Shards, Venue, Ways};
 use super::{Mistake, Options};
 use crate::arrival::Segment;
 use crate::report::Facts;
 use crate::scenario::Plan;
 use crate::shell::RunClock;
-use crate::shell::driver::{Finished, Reports};
+use crate::shell::driver::Reports;
 use crate::shell::orders::Orders;
 use crate::shell::requests::Shapes;
 use crate::shell::secret::Secret;
 use crate::shell::shard::{Common, Shard, reports};
+use crate::shell::watchdog::Watchdog;
 use crate::time::Span;
 
 /// From the moment at which everything is ready to the first instant of the plan.
@@ -86,20 +87,18 @@ impl Venue for OverHttp {
             clock: ways.clock,
             orders: ways.orders,
         };
+        let (watchdog, probes) = Watchdog::start(ways.clock, common.shapes.plan.seed, self.shards)?;
         let mut threads = Vec::new();
-        for (shard, inbound) in ways.inbounds.into_iter().enumerate() {
+        for (shard, (inbound, probes)) in ways.inbounds.into_iter().zip(probes).enumerate() {
             let (index, of) = (shard as u64, self.shards);
             let to = ways.to.clone();
             let reports = Reports { shard, to };
-            threads.push(Shard::start(
-                &common,
-                Segment { index, of },
-                inbound,
-                reports,
-            )?);
+            let segment = Segment { index, of };
+            threads.push(Shard::start(&common, segment, inbound, reports, probes)?);
         }
         Ok(HttpShards {
             threads,
+            watchdog,
             target,
             truth: self.truth,
         })
@@ -109,13 +108,19 @@ impl Venue for OverHttp {
 /// The threads, and the built-in service where that is the target.
 pub(super) struct HttpShards {
     threads: Vec<Shard>,
+    watchdog: Watchdog,
     target: Target,
     truth: Option<PathBuf>,
 }
 
 impl Shards for HttpShards {
-    fn join(self) -> (Vec<Result<Finished, String>>, Result<(), Mistake>) {
-        let left = self.threads.into_iter().map(Shard::join).collect();
-        (left, self.target.stop(self.truth.as_deref()))
+    fn join(self) -> Left {
+        // Whoever watches goes on until those are over who are watched.
+        let shards = self.threads.into_iter().map(Shard::join).collect();
+        Left {
+            shards,
+            watch: Some(self.watchdog.stop()),
+            truth: self.target.stop(self.truth.as_deref()),
+        }
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 use super::Mistake;
 use super::pace::Pace;
+use crate::record::disturbance::Disturbances;
 use crate::report::Facts;
 use crate::shell::RunClock;
 use crate::shell::driver::{Finished, FromShard};
@@ -31,9 +32,18 @@ pub(super) trait Venue {
 
 /// Shards that run.
 pub(super) trait Shards {
-    /// What each of them left, once all have ended; of one that died the reason. And whether the
-    /// truth of the service could be written, where it was asked for.
-    fn join(self) -> (Vec<Result<Finished, String>>, Result<(), Mistake>);
+    /// What there is of them, once all have ended.
+    fn join(self) -> Left;
+}
+
+/// What a run leaves behind.
+pub(super) struct Left {
+    /// Each shard; of one that died the reason.
+    pub(super) shards: Vec<Result<Finished, String>>,
+    /// What the watchdog saw, or why it could not go on; none where there was none.
+    pub(super) watch: Option<Result<Disturbances, String>>,
+    /// Whether the truth of the service could be written, where it was asked for.
+    pub(super) truth: Result<(), Mistake>,
 }
 
 /// The ways between the shards and the others.

@@ -4,9 +4,10 @@ use super::{Judge, Rate, Relation, Slo, Statistic};
 use crate::time::Span;
 
 /// Metrics that a promise may be about; each has the statistics of [`STATISTICS`].
-pub const METRICS: [&str; 11] = [
+pub const METRICS: [&str; 14] = [
     "accept_latency",
     "accept_service_time",
+    "closed_loop_latency",
     "schedule_lag",
     "time_to_terminal",
     "time_to_completed",
@@ -15,7 +16,9 @@ pub const METRICS: [&str; 11] = [
     "poll_wait",
     "poll_wait_budget",
     "poll_wait_gate",
+    "poll_lag",
     "generator_lag",
+    "stamp_delay",
 ];
 
 /// Counts of the ledger.

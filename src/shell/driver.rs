@@ -19,7 +19,9 @@ use super::client::{ClientPlan, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::requests::Requests;
+use super::watchdog::{Late, Probes};
 use crate::engine::{Effect, Engine, Input, Refusal};
+use crate::record::disturbance::Disturbances;
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
 use crate::time::{Span, Tick};
@@ -86,8 +88,6 @@ pub struct Health {
     pub cpu_share: f64,
     /// All time that the shard has spent on a processor.
     pub cpu: Span,
-    /// The largest distance that the wall clock has gone from the steady one between two intervals.
-    pub clock_step: Span,
     /// The process ran out of file descriptors.
     pub out_of_descriptors: bool,
     /// Rows that the collector could not take in time.
@@ -100,7 +100,6 @@ impl Health {
         shards.fold(Self::default(), |all, one| Self {
             cpu_share: all.cpu_share.max(one.cpu_share),
             cpu: Span(all.cpu.0 + one.cpu.0),
-            clock_step: all.clock_step.max(one.clock_step),
             out_of_descriptors: all.out_of_descriptors || one.out_of_descriptors,
             rows_lost: all.rows_lost + one.rows_lost,
         })
@@ -126,6 +125,8 @@ pub struct Finished {
     pub settled: Vec<Settled>,
     /// How the shard has been doing.
     pub health: Health,
+    /// When it did not read what had come; none of a shard that is not probed.
+    pub disturbances: Option<Disturbances>,
     /// An order from outside ended it.
     pub interrupted: bool,
     /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
@@ -146,13 +147,15 @@ impl Finished {
             intervals: engine.take_intervals(),
             settled: engine.take_settled(),
             health: Health::default(),
+            disturbances: None,
             interrupted: false,
             warm: 0,
         }
     }
 }
 
-/// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire.
+/// Answers that have come and are not yet told to the engine. Bounded by the requests on the wire
+/// and the probes of an interval.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
     inputs: Rc<RefCell<Vec<Input>>>,
@@ -163,6 +166,11 @@ impl Inbox {
     pub(super) fn put(&self, input: Input) {
         self.inputs.borrow_mut().push(input);
         self.arrived.notify_one();
+    }
+
+    /// What nobody waits for: it is taken in with the next turn, an interval later at most.
+    pub(super) fn put_for_later(&self, input: Input) {
+        self.inputs.borrow_mut().push(input);
     }
 }
 
@@ -185,7 +193,6 @@ pub struct Driver {
     health: Health,
     /// When the last intervals ended, and what time the thread had then spent on a processor.
     cpu: VecDeque<(Tick, Span)>,
-    drift: Span,
     /// Intervals that the collector had no room for yet.
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
@@ -224,7 +231,6 @@ impl Driver {
             reports,
             health: Health::default(),
             cpu: VecDeque::new(),
-            drift: Span::ZERO,
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
@@ -235,7 +241,8 @@ impl Driver {
     }
 
     /// Runs to the end. Must be called inside a `LocalSet`.
-    pub async fn run(mut self) -> io::Result<Finished> {
+    pub async fn run(mut self, probes: Probes) -> io::Result<Finished> {
+        let late = probes.hear(self.clock, self.inbox.clone())?;
         let alarm = Alarm::new(self.clock)?;
         self.requests.warm_up(self.engine.share().warm_up);
         alarm.until_origin().await?;
@@ -244,7 +251,6 @@ impl Driver {
             let opened = self.warm;
             self.engine.handle(Input::Connections { opened });
         }
-        self.drift = self.clock.wall_drift();
         loop {
             self.obey();
             self.take_in();
@@ -252,7 +258,7 @@ impl Driver {
             self.report();
             self.rest();
             if let Some(end) = self.close_at {
-                return Ok(self.finish(end));
+                return Ok(self.finish(end, &late));
             }
             if has_more {
                 tokio::task::yield_now().await;
@@ -285,6 +291,8 @@ impl Driver {
 
     fn take_in(&mut self) {
         if self.has_finished {
+            // Probes go on until all shards have finished.
+            self.inbox.inputs.borrow_mut().clear();
             return;
         }
         std::mem::swap(&mut self.inputs, &mut *self.inbox.inputs.borrow_mut());
@@ -356,7 +364,7 @@ impl Driver {
         }
     }
 
-    /// Once an interval: the share of a core, the clocks, the descriptors.
+    /// Once an interval: the share of a core, the descriptors.
     fn look_at_ourselves(&mut self) {
         let (now, spent) = (self.clock.now(), thread_cpu());
         self.cpu.push_back((now, spent));
@@ -366,14 +374,10 @@ impl Driver {
             self.health.cpu_share = self.health.cpu_share.max(share);
         }
         self.health.cpu = spent;
-        let drift = self.clock.wall_drift();
-        let step = Span(drift.0.abs_diff(self.drift.0));
-        self.drift = drift;
-        self.health.clock_step = self.health.clock_step.max(step);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
     }
 
-    fn finish(mut self, end: Tick) -> Finished {
+    fn finish(mut self, end: Tick, late: &Late) -> Finished {
         let mut finished = Finished::of(self.engine, end);
         self.unsent.append(&mut finished.intervals);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
@@ -382,6 +386,7 @@ impl Driver {
             intervals: self.unsent,
             refusal: self.refusal,
             health: self.health,
+            disturbances: Some(late.take()),
             interrupted: self.interrupted,
             warm: self.warm,
             ..finished

@@ -15,6 +15,7 @@ use super::driver::{Driver, Finished, FromShard, Message, Reports};
 use super::orders::{Order, Orders};
 use super::requests::Shapes;
 use super::secret::Secret;
+use super::watchdog::Probes;
 use crate::arrival::Segment;
 use crate::engine::Engine;
 
@@ -67,12 +68,14 @@ impl Drop for LastWord {
 }
 
 impl Shard {
-    /// Starts a shard for a share of the plan, which `inbound` are the orders of.
+    /// Starts a shard for a share of the plan, which `inbound` are the orders of and `probes` those
+    /// of the watchdog.
     pub fn start(
         common: &Common<'_>,
         segment: Segment,
         inbound: UnboundedReceiver<Order>,
         reports: Reports,
+        probes: Probes,
     ) -> Result<Self, BadClient> {
         let (clock, orders) = (common.clock, common.orders.clone());
         let shapes = common.shapes.clone();
@@ -91,7 +94,7 @@ impl Shard {
                 let finished = LocalSet::new().block_on(&runtime, async move {
                     let ways = (orders, inbound);
                     Driver::new(engine, clock, client, shapes, counts, ways, reports)
-                        .run()
+                        .run(probes)
                         .await
                 });
                 drop(last_word);

@@ -10,6 +10,10 @@
 //! the stall began is number R x of the queue, so it is answered at L + a + R x a / C: it waits a +
 //! L - x (1 - R a / C), and the quantile is a + L - (1 - q) D (1 - R a / C). The staircase of the
 //! batches is exact below, in whole milliseconds.
+//!
+//! A caller who waits for each answer before it sends again has one submit in the stall. It has n
+//! answers in all, each after a, that one after L more: n a + L = D, so n = (D - L) / a, and every
+//! quantile up to 1 - 1/n is a. With a = 0 it is the arrivals that it waits for: n = R (D - L) + 1.
 
 use plimsoll::record::Metric;
 use plimsoll::record::ledger::Count;
@@ -17,7 +21,7 @@ use plimsoll::report::quantiles::{Quantiles, Sample, rank};
 use plimsoll::sim::world::{Network, VirtualRun};
 use plimsoll::work::Outcome;
 
-use super::{Tape, close, run};
+use super::{Tape, close, float, run};
 
 /// Works per second, which is also works per 1000 ms.
 const RATE: f64 = 1_000.0;
@@ -45,6 +49,10 @@ fn figures(run: &VirtualRun, metric: Metric) -> Quantiles {
     Sample::of(&run.snapshot, metric).figures()
 }
 
+fn counted(samples: u64) -> f64 {
+    float(usize::try_from(samples).unwrap())
+}
+
 /// Within the precision of a histogram.
 fn exact(what: &str, found: Option<f64>, expected: f64) {
     close(what, found.unwrap(), expected, expected * 1e-3 + 1e-6);
@@ -60,6 +68,47 @@ fn without_a_cap_the_quantiles_are_those_of_the_stall() {
     exact("max", latency.max, STALL_S);
     assert_eq!(latency.p90, Some(0.0));
     assert_eq!(figures(&run, Metric::ScheduleLag).max, Some(0.0));
+    // Nothing was held back, so the service time tells the same.
+    assert_eq!(figures(&run, Metric::AcceptServiceTime), latency);
+    let waiting = figures(&run, Metric::ClosedLoopLatency);
+    assert_eq!((waiting.count, waiting.beyond), (18_001, 0));
+    assert_eq!((waiting.p99, waiting.p999), (Some(0.0), Some(0.0)));
+    exact("the one sample", waiting.max, STALL_S);
+}
+
+/// The three columns of `docs/coordinated-omission.md`.
+#[test]
+fn who_waits_for_each_answer_sees_a_stall_once_whatever_the_cap() {
+    for submit in ["", "max_in_flight = 64\noverload = \"queue\""] {
+        let (_, run) = stalled(ACCEPT_DELAY_MS, submit);
+        let a = 0.02;
+        let waiting = figures(&run, Metric::ClosedLoopLatency);
+        let n = (LENGTH_S - STALL_S) / a;
+        close("samples", counted(waiting.count), n, 0.0);
+        for found in [waiting.min, waiting.p50, waiting.p95, waiting.p99] {
+            exact("every other answer", found, a);
+        }
+        exact("the one in the stall", waiting.max, STALL_S + a);
+        exact("the mean", waiting.mean, a + STALL_S / n);
+        let latency = figures(&run, Metric::AcceptLatency);
+        assert!(latency.p99.unwrap() > 1.8, "{latency:?}");
+    }
+}
+
+#[test]
+fn a_submit_without_an_answer_holds_the_caller_who_waits_for_its_timeout() {
+    let (_, _, run) = run(
+        "[simulator]\nservice_time = \"fixed(0s)\"\nrefusals = [{ at = \"2s\", for = \"1s\" }]\n\
+         stalls = [{ at = \"5s\", for = \"4s\" }]\n\
+         [[load]]\narrivals = \"constant\"\nrate = \"100/s\"\nduration = \"10s\"\n\
+         [submit]\ntimeout = \"1500ms\"\n[poll]\nfirst = \"now\"\n",
+        &Network::IDEAL,
+    );
+    // Refused at once for a second: no samples, and idle again. In the stall it gives its submit up
+    // at 6.5 s, the next one at 8 s, and the third is answered at 9 s.
+    let waiting = figures(&run, Metric::ClosedLoopLatency);
+    assert_eq!((waiting.count, waiting.beyond), (200 + 200 + 1 + 100, 0));
+    exact("the last of the stall", waiting.max, 1.0);
 }
 
 #[test]
@@ -98,7 +147,7 @@ fn with_a_cap_and_a_queue_the_queue_is_in_the_latency_and_not_in_the_service_tim
         let formula = a + STALL_S - (1.0 - q) * LENGTH_S * (1.0 - RATE * a / 64.0);
         close("the formula", found.unwrap(), formula, a + 0.002);
     }
-    // A client that waits for each answer would have seen this alone.
+    // Of the wait of those that were held back it knows nothing.
     let service = figures(&run, Metric::AcceptServiceTime);
     exact("service time", service.p99, 0.02);
     assert_eq!(figures(&run, Metric::GeneratorLag).max, Some(0.0));

@@ -8,6 +8,7 @@ mod trouble;
 mod agreement;
 mod bridge;
 mod limits;
+mod own_error;
 mod profiles;
 mod requests;
 mod security;

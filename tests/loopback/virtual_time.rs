@@ -47,9 +47,14 @@ fn it_is_marked_wherever_it_is_read_and_its_report_can_be_made_again() {
         let run = Run::read(&folder.path(&out));
         run.check_books();
         assert_eq!(run.summary["simulated"], true);
-        for name in ["client", "cost"] {
+        for name in ["client", "cost", "disturbances"] {
             assert!(run.summary.get(name).is_none(), "{name}");
         }
+        // Nothing of ours is in any figure: there is no error, not one of zero.
+        for (name, figures) in run.summary["metrics"].as_object().unwrap() {
+            assert!(figures.get("own_error").is_none(), "{name}");
+        }
+        assert_eq!(run.summary["metrics"]["stamp_delay"]["count"], 0);
         let notes = run.summary["notes"].as_array().unwrap();
         let has = |part: &str| {
             notes
@@ -57,6 +62,8 @@ fn it_is_marked_wherever_it_is_read_and_its_report_can_be_made_again() {
                 .any(|note| note.as_str().unwrap().contains(part))
         };
         assert!(has("simulated: nothing was sent") && has("network delay fixed(30ms)"));
+        let was_compared = !has("the backlog was not compared with the rows");
+        assert_eq!(was_compared, works == "all");
         if works == "all" {
             run.check_rows();
         } else {
@@ -95,6 +102,23 @@ fn a_seed_means_the_same_files() {
     split.check_rows();
     assert_eq!(split.summary["shards"], 3);
     assert_eq!(split.ledger("scheduled"), 1_000);
+}
+
+#[test]
+fn a_row_that_is_gone_is_missed_under_the_backlog() {
+    let folder = every_end();
+    run(&folder, "out", &[]);
+    let path = folder.path("out").join("works.csv");
+    let rows = text(&path);
+    let gone = rows.lines().find(|row| row.contains(",completed,"));
+    fs::write(&path, rows.replace(&format!("{}\n", gone.unwrap()), "")).unwrap();
+    said(&mut folder.command(&["report", "out"])).check(3, &[]);
+    let json = said(&mut folder.command(&["report", "out", "--json"]));
+    let again = Run::with_summary(&folder.path("out"), json.stdout.as_bytes());
+    let reason = &again.summary["validity"]["reasons"][0];
+    assert_eq!(reason["code"], "books");
+    let why = reason["text"].as_str().unwrap();
+    assert!(why.contains("s of work by the gauge"), "{why}");
 }
 
 /// A row of the truth, as far as it is looked at.

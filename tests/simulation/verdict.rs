@@ -19,6 +19,8 @@ use crate::watch::Checks;
 /// Checks all of it.
 pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     run.snapshot.check_books().unwrap();
+    // In virtual time nothing is rounded: the gauge and the rows agree to the last nanosecond.
+    assert_eq!(checks.area.clone().compare(Span::ZERO), Ok(()));
     check_end(case, run);
     check_rows(case, checks, run);
     check_counts(checks, run);
@@ -226,6 +228,7 @@ fn check_promptness(plan: &Plan, run: &VirtualRun) {
         samples.map_or(0, hdrhistogram::Histogram::max)
     };
     assert_eq!(longest(Metric::GeneratorLag), 0, "late for no reason");
+    assert_eq!(longest(Metric::PollLag), 0, "a poll late for no reason");
     let no_ceiling = plan.poll.budget.is_none()
         && plan.limits.is_none()
         && plan.target.max_rate.is_none()

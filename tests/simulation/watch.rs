@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use plimsoll::engine::{Effect, Engine, Input};
+use plimsoll::record::area::AreaBooks;
 use plimsoll::record::interval::Interval;
 use plimsoll::record::row::{Settled, WorkRow};
 use plimsoll::scenario::Plan;
@@ -42,6 +43,7 @@ pub(crate) struct Checks<'a> {
     /// Where the last interval ended.
     until: Tick,
     on_the_wire: u32,
+    pub(crate) area: AreaBooks,
 }
 
 impl<'a> Checks<'a> {
@@ -60,6 +62,7 @@ impl<'a> Checks<'a> {
             turns: 0,
             until: Tick::ZERO,
             on_the_wire: 0,
+            area: AreaBooks::default(),
         }
     }
 
@@ -167,10 +170,12 @@ impl Watch for Checks<'_> {
     fn interval(&mut self, interval: &Interval) {
         assert_eq!(interval.start, self.until);
         self.until = interval.end();
+        self.area.interval(interval);
     }
 
     fn settled(&mut self, settled: Settled) {
         let row = settled.row;
+        self.area.row(&row);
         if let Some(sent) = row.sent {
             let work = self
                 .works

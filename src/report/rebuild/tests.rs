@@ -1,6 +1,6 @@
 use super::super::csv::{IntervalWriter, WorkWriter};
 use super::super::fixture::{Run, at_most, facts, limits, run};
-use super::super::{Report, hlog::Coarse};
+use super::super::{Code, Report, hlog::Coarse};
 use super::*;
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -13,13 +13,17 @@ struct Directory {
 
 impl Directory {
     fn rebuild(&self, summary: Option<&[u8]>) -> Rebuilt {
+        self.rebuild_as(planned(), summary)
+    }
+
+    fn rebuild_as(&self, facts: Facts, summary: Option<&[u8]>) -> Rebuilt {
         let files = Files {
             intervals: &self.intervals,
             histograms: &self.histograms,
             works: &mut self.works.as_slice(),
             summary,
         };
-        rebuild(planned(), files).unwrap()
+        rebuild(facts, files).unwrap()
     }
 }
 
@@ -110,6 +114,59 @@ fn a_whole_run_comes_back_byte_for_byte() {
     }
 }
 
+/// A CSV file with this much more, in seconds, in one cell.
+fn with_more(file: &[u8], row: usize, column: &str, more: f64) -> Vec<u8> {
+    let mut reader = ReaderBuilder::new().from_reader(file);
+    let headers = reader.headers().unwrap().clone();
+    let place = headers.iter().position(|name| name == column).unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&headers).unwrap();
+    for (index, record) in reader.records().map(Result::unwrap).enumerate() {
+        let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
+        if index == row {
+            let value: f64 = cells[place].parse().unwrap();
+            cells[place] = format!("{:.6}", value + more);
+        }
+        writer.write_record(&cells).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn rows_and_gauge_that_differ_are_found_in_the_files() {
+    let whole = directory(&run());
+    let summary = summary_of(facts(), run().snapshot);
+    let check = |intervals: &[u8], works: &[u8], window: Option<&str>| {
+        let files = Directory {
+            intervals: intervals.to_vec(),
+            histograms: whole.histograms.clone(),
+            works: works.to_vec(),
+        };
+        let reasons = files.rebuild(Some(&summary)).reasons;
+        let found = reasons.iter().map(|reason| (reason.code, &*reason.text));
+        let found: Vec<_> = found.collect();
+        let said = window.map(|window| format!("the books do not balance: backlog {window}: "));
+        match (&found[..], said) {
+            ([], None) => {}
+            ([(Code::Books, text)], Some(said)) => assert!(text.starts_with(&said), "{text}"),
+            (found, said) => panic!("{found:?}, and not {said:?}"),
+        }
+    };
+    let (intervals, works) = (&whole.intervals, &whole.works);
+    check(intervals, works, None);
+    // The gauge was one too high for a second.
+    let high = with_more(intervals, 2, "backlog_work_s", 1.0);
+    check(&high, works, Some("from 2.000000 s to 3.000000 s"));
+    // The first work, which left at 1 s, did so a little later; and one was accepted earlier.
+    let late = with_more(works, 0, "settled_s", 0.01);
+    check(intervals, &late, Some("from 1.000000 s to 2.000000 s"));
+    let early = with_more(works, 80, "accepted_s", -0.001);
+    check(intervals, &early, Some("from 2.000000 s to 3.000000 s"));
+    // A row is gone: one whose work was there from the first second on.
+    let lost = &works[..tail(works, 1)];
+    check(intervals, lost, Some("from 1.000000 s to 2.000000 s"));
+}
+
 #[test]
 fn without_rows_the_summary_says_what_is_stuck() {
     let run = run();
@@ -117,12 +174,18 @@ fn without_rows_the_summary_says_what_is_stuck() {
     let head = files.works.iter().position(|byte| *byte == b'\n').unwrap();
     files.works.truncate(head + 1);
     let before = summary_of(facts(), run.snapshot.clone());
-    let after = files.rebuild(Some(&before));
+    let planned = Facts {
+        has_rows: false,
+        ..planned()
+    };
+    let after = files.rebuild_as(planned.clone(), Some(&before));
     assert_eq!(after.snapshot.stuck, run.snapshot.stuck);
+    // The backlog is compared with no rows.
+    assert_eq!(after.reasons, []);
     assert_eq!(summary_of(after.facts, after.snapshot), before);
     // Of a run that was killed nobody knows.
     let works = run.snapshot.stuck.values().sum();
-    let killed = files.rebuild(None).snapshot.stuck;
+    let killed = files.rebuild_as(planned, None).snapshot.stuck;
     assert_eq!(killed, BTreeMap::from([(NOT_RECORDED.into(), works)]));
 }
 

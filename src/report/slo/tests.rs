@@ -40,6 +40,51 @@ fn p99_is_only_kept_from_299_samples_on() {
     assert_eq!(decision(&bare, &of([])), Decision::Undecided);
 }
 
+/// A thousand latencies of this many milliseconds, of which up to `late` may be ours.
+fn with_own_error(millis: u64, late: Span) -> Snapshot {
+    let mut snapshot = of([millis * 1_000; 1_000]);
+    for _ in 0..100 {
+        snapshot.histograms.record(Metric::GeneratorLag, late);
+        snapshot.histograms.record(Metric::StampDelay, Span::ZERO);
+    }
+    snapshot
+}
+
+#[test]
+fn what_is_broken_by_less_than_our_own_error_is_undecided_and_what_is_kept_is_kept() {
+    let late = Span::from_millis(10);
+    let check = |millis: u64, relation, bound: f64, with: Decision, without: Decision| {
+        for judge_by in [Judge::Bounds, Judge::Point] {
+            for statistic in [P99, Statistic::Max, Statistic::Mean] {
+                let slo = Slo {
+                    judge: judge_by,
+                    ..latency(statistic, relation, bound)
+                };
+                let snapshot = with_own_error(millis, late);
+                let judged = judge(&slo, &snapshot, &facts());
+                assert_eq!(judged.decision, with, "{} {statistic:?}", slo.that);
+                assert_eq!(judged.hangs_on_own_error(), with != without);
+                assert_eq!(decision(&slo, &of([millis * 1_000; 1_000])), without);
+            }
+        }
+    };
+    let (pass, fail, open) = (Decision::Pass, Decision::Fail, Decision::Undecided);
+    // Without us it would have been smaller still.
+    check(249, Relation::Less, 0.25, pass, pass);
+    check(255, Relation::Less, 0.25, open, fail);
+    check(255, Relation::LessEqual, 0.25, open, fail);
+    check(261, Relation::Less, 0.25, fail, fail);
+    // A promise to be slow is kept only if it is so without us.
+    check(255, Relation::Greater, 0.25, open, pass);
+    check(261, Relation::GreaterEqual, 0.25, pass, pass);
+    check(249, Relation::Greater, 0.25, fail, fail);
+    // What was never answered is not answered because we are late.
+    let mut snapshot = with_own_error(1, late);
+    snapshot.counts.add(Count::IntakeFailed, 100);
+    let slo = latency(P99, Relation::Less, 0.25);
+    assert_eq!(decision(&slo, &snapshot), Decision::Fail);
+}
+
 #[test]
 fn those_beyond_break_a_promise_that_the_survivors_keep() {
     let slo = latency(P99, Relation::Less, 1.0);

@@ -96,7 +96,7 @@ fn a_virtual_run_says_so_first_and_has_no_machine() {
 #[test]
 fn a_run_of_nothing_has_dashes_and_no_zeros() {
     let facts = Facts {
-        load: crate::time::Span::ZERO,
+        load: Span::ZERO,
         ..facts()
     };
     let report = Report::judge(&[], limits(), facts, Snapshot::default(), Vec::new());
@@ -105,5 +105,5 @@ fn a_run_of_nothing_has_dashes_and_no_zeros() {
         text.starts_with("PASS  fixture: a valid run; it has no SLO\n"),
         "{text}"
     );
-    assert!(text.contains("  p99                        -"), "{text}");
+    assert!(text.contains("  p99                  -"), "{text}");
 }
