@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod merge;
 pub mod row;
 pub mod snapshot;
+pub mod windows;
 
 use hdrhistogram::Histogram;
 

@@ -1,0 +1,434 @@
+//! Windows: between which two ages something happened to a work, as its polls saw it, counted on a
+//! grid.
+//!
+//! A poll does not see when a work ended. It sees that it had not ended when the last poll that was
+//! answered "not yet" was sent, and that it had when a terminal answer was read. Ages count from
+//! the instant at which the submit was first sent. Both ends are rounded outward to the grid, and
+//! the right one is always beyond the left one, so that each window holds a cell of the grid at
+//! least.
+//!
+//! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
+//! many works as you like take no more memory than there are different windows.
+
+use std::collections::VecDeque;
+
+use crate::time::{Span, Tick};
+
+/// An octave of the grid has 2 to this many cells: each is between 0.8 and 1.6 % of its age.
+const CELL_BITS: u32 = 6;
+
+/// An edge of the grid of ages. Up to 128 us they lie a microsecond apart, then 64 divide each
+/// octave evenly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Edge(u16);
+
+impl Edge {
+    /// No age at all.
+    pub const ZERO: Self = Self(0);
+    /// The last one, at 2^40 us: 12.7 days. Nothing that ends later is told from what never ends.
+    pub const LAST: Self = Self(2_240);
+
+    /// The last edge that is not beyond an age.
+    pub fn below(age: Span) -> Self {
+        Self::of_micros(age.micros())
+    }
+
+    /// The first edge that is not before an age; none beyond the last.
+    pub fn above(age: Span) -> Option<Self> {
+        let micros = age.0.div_ceil(1_000);
+        if micros > Self::LAST.micros() {
+            return None;
+        }
+        let below = Self::of_micros(micros);
+        Some(if below.micros() < micros {
+            below.next()
+        } else {
+            below
+        })
+    }
+
+    /// The edge of this number; none beyond the last.
+    pub fn numbered(number: usize) -> Option<Self> {
+        let number = u16::try_from(number).ok()?;
+        (number <= Self::LAST.0).then_some(Self(number))
+    }
+
+    /// Its number, counted from 0.
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Its age in microseconds.
+    pub fn micros(self) -> u64 {
+        let number = u64::from(self.0);
+        match (number >> CELL_BITS).saturating_sub(1) {
+            0 => number,
+            octave => (number - (octave << CELL_BITS)) << octave,
+        }
+    }
+
+    /// Its age.
+    pub fn age(self) -> Span {
+        Span(self.micros() * 1_000)
+    }
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    fn of_micros(micros: u64) -> Self {
+        let micros = micros.min(Self::LAST.micros());
+        let octave = (u64::from(micros.max(1).ilog2())).saturating_sub(u64::from(CELL_BITS));
+        let number = (octave << CELL_BITS) + (micros >> octave);
+        Self(u16::try_from(number).expect("edges are few"))
+    }
+}
+
+/// What happened within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Happening {
+    /// The work completed.
+    Completed,
+    /// The work failed.
+    Failed,
+    /// The work had begun: a poll saw it so.
+    Begun,
+    /// The work had begun unseen: the poll after the one that saw it wait saw its end.
+    BegunUnseen,
+    /// From its begin to its end, where a poll saw it begun.
+    Ran,
+    /// The same, where none did.
+    RanUnseen,
+}
+
+impl Happening {
+    /// Every one, in the order of the files.
+    pub const ALL: [Self; 6] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Begun,
+        Self::BegunUnseen,
+        Self::Ran,
+        Self::RanUnseen,
+    ];
+
+    /// The word in the files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Begun => "begun",
+            Self::BegunUnseen => "begun_unseen",
+            Self::Ran => "ran",
+            Self::RanUnseen => "ran_unseen",
+        }
+    }
+}
+
+/// After `from`, and not after `to`. Without a `to` it had not happened when the work was last
+/// looked at: it is censored there, and says nothing of what would have happened (completed and
+/// failed are one then, and it is counted as completed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    /// What.
+    pub what: Happening,
+    /// It had not happened by then.
+    pub from: Edge,
+    /// It had happened by then.
+    pub to: Option<Edge>,
+}
+
+impl Window {
+    /// From the age at which it had not happened to the one at which it had.
+    pub fn seen(what: Happening, from: Span, to: Span) -> Self {
+        let from = Edge::below(from);
+        let to = Edge::above(to).filter(|_| from < Edge::LAST);
+        let to = to.map(|to| to.max(from.next()));
+        Self { what, from, to }
+    }
+
+    /// At this age: the one cell that ends there.
+    pub fn point(what: Happening, at: Span) -> Self {
+        let to = Edge::above(at).map(|to| to.max(Edge::ZERO.next()));
+        let from = to.map_or(Edge::LAST, |to| Edge(to.0 - 1));
+        Self { what, from, to }
+    }
+
+    /// It had not happened at this age, and nobody looked again.
+    pub fn censored(what: Happening, from: Span) -> Self {
+        Self {
+            what,
+            from: Edge::below(from),
+            to: None,
+        }
+    }
+}
+
+/// How often each window was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// In ascending order.
+    counted: Vec<(Window, u64)>,
+}
+
+impl Windows {
+    /// Of windows in any order.
+    pub fn of(mut windows: Vec<(Window, u64)>) -> Self {
+        windows.sort_unstable_by_key(|(window, _)| *window);
+        windows.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+        Self { counted: windows }
+    }
+
+    /// Each different window and how often it was seen, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = (Window, u64)> + '_ {
+        self.counted.iter().copied()
+    }
+
+    /// How many different ones there are.
+    pub fn different(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Adds those of another shard or time.
+    pub fn merge(&mut self, other: &Self) {
+        if other.counted.is_empty() {
+            return;
+        }
+        let mut both = Vec::with_capacity(self.counted.len() + other.counted.len());
+        let mut theirs = other.iter().peekable();
+        for (window, works) in self.counted.drain(..) {
+            while let Some(earlier) = theirs.next_if(|(theirs, _)| *theirs < window) {
+                both.push(earlier);
+            }
+            let same = theirs.next_if(|(theirs, _)| *theirs == window);
+            both.push((window, works + same.map_or(0, |(_, works)| works)));
+        }
+        both.extend(theirs);
+        self.counted = both;
+    }
+}
+
+/// Counts windows as they are seen.
+#[derive(Clone, Debug, Default)]
+pub struct WindowCounter {
+    counted: Windows,
+    /// Seen since, in their order: at most so many as there are different ones, or
+    /// [`MOST_LOOSE`].
+    loose: Vec<Window>,
+}
+
+/// Windows that wait to be counted, where there are fewer different ones than that.
+const MOST_LOOSE: usize = 4_096;
+
+impl WindowCounter {
+    /// Counts one.
+    pub fn count(&mut self, window: Window) {
+        self.loose.push(window);
+        if self.loose.len() >= MOST_LOOSE.max(self.counted.different()) {
+            self.sort_in();
+        }
+    }
+
+    /// All that were counted since the last call.
+    pub fn take(&mut self) -> Windows {
+        self.sort_in();
+        std::mem::take(&mut self.counted)
+    }
+
+    fn sort_in(&mut self) {
+        let loose = self.loose.drain(..).map(|window| (window, 1)).collect();
+        self.counted.merge(&Windows::of(loose));
+    }
+}
+
+/// Windows of one stretch of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// When it ended.
+    pub end: Tick,
+    /// What ended in it.
+    pub windows: Windows,
+}
+
+/// Different windows that all blocks together hold at most, unless there are more in one block.
+const MOST_HELD: usize = 1 << 20;
+/// Blocks at most.
+const MOST_BLOCKS: usize = 512;
+
+/// The windows of a run, in stretches of time of one length. Where they would be too many, each is
+/// joined with its neighbour, so that what is held in memory has a bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowBlocks {
+    /// The length of one.
+    length: Span,
+    blocks: VecDeque<Block>,
+}
+
+impl WindowBlocks {
+    /// None yet, in stretches of this length.
+    pub fn of(length: Span) -> Self {
+        Self {
+            length: length.max(Span(1)),
+            blocks: VecDeque::new(),
+        }
+    }
+
+    /// Adds what ended in an interval.
+    pub fn add(&mut self, interval_end: Tick, windows: &Windows) {
+        if windows.counted.is_empty() {
+            return;
+        }
+        let end = interval_end.rounded_up(self.length);
+        let place = self.blocks.partition_point(|block| block.end < end);
+        match self.blocks.get_mut(place).filter(|block| block.end == end) {
+            Some(block) => block.windows.merge(windows),
+            None => self.blocks.insert(
+                place,
+                Block {
+                    end,
+                    windows: windows.clone(),
+                },
+            ),
+        }
+        while self.blocks.len() > 1 && self.is_too_much() {
+            self.join();
+        }
+    }
+
+    /// The length of one.
+    pub fn length(&self) -> Span {
+        self.length
+    }
+
+    /// Each block with anything in it, in the order of time.
+    pub fn iter(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// All of the run.
+    pub fn sum(&self) -> Windows {
+        let all = self.blocks.iter().flat_map(|block| block.windows.iter());
+        Windows::of(all.collect())
+    }
+
+    fn is_too_much(&self) -> bool {
+        let held: usize = (self.iter()).map(|block| block.windows.different()).sum();
+        held > MOST_HELD || self.blocks.len() > MOST_BLOCKS
+    }
+
+    fn join(&mut self) {
+        let blocks = std::mem::take(&mut self.blocks);
+        self.length = Span(self.length.0.saturating_mul(2));
+        for block in blocks {
+            let end = block.end.rounded_up(self.length);
+            match self.blocks.back_mut().filter(|last| last.end == end) {
+                Some(last) => last.windows.merge(&block.windows),
+                None => self.blocks.push_back(Block { end, ..block }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn edges_ascend_by_one_cell_and_come_back() {
+        let mut before = None;
+        for number in 0..=Edge::LAST.number() {
+            let edge = Edge::numbered(number).unwrap();
+            assert_eq!(edge.number(), number);
+            assert_eq!(Edge::below(edge.age()), edge);
+            assert_eq!(Edge::above(edge.age()), Some(edge));
+            if let Some(before) = before.replace(edge.micros()) {
+                let step = edge.micros() - before;
+                assert!(step >= 1, "{number}");
+                assert!(
+                    step == 1 || (64..128).contains(&(before / step)),
+                    "{number}"
+                );
+            }
+        }
+        assert_eq!(Edge::LAST.micros(), 1 << 40);
+        assert_eq!(Edge::numbered(Edge::LAST.number() + 1), None);
+        assert_eq!(Edge::above(Span((1 << 40) * 1_000 + 1)), None);
+        assert_eq!(Edge::below(Span(u64::MAX)), Edge::LAST);
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_is_rounded_outward(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
+            let (from, to) = (Span(from), Span(from + length));
+            let window = Window::seen(Happening::Completed, from, to);
+            prop_assert!(window.from.age() <= from);
+            if let Some(edge) = window.to {
+                prop_assert!(edge.age() >= to && edge > window.from);
+            } else {
+                prop_assert!(to > Edge::LAST.age() || window.from == Edge::LAST);
+            }
+            let point = Window::point(Happening::Completed, to);
+            if let Some(edge) = point.to {
+                prop_assert!(edge.age() >= to && edge.number() == point.from.number() + 1);
+            }
+        }
+
+        #[test]
+        fn counts_add_up_however_they_are_cut(
+            seen in prop::collection::vec((0..40_u64, 0..40_u64, 0..3_u8), 0..300),
+            cut in 0..300_usize,
+        ) {
+            let windows = seen.iter().map(|(from, length, kind)| {
+                let (from, to) = (Span(from * 1_000), Span((from + length) * 1_000));
+                match kind {
+                    0 => Window::censored(Happening::Completed, from),
+                    1 => Window::seen(Happening::Failed, from, to),
+                    _ => Window::point(Happening::Ran, to),
+                }
+            });
+            let windows: Vec<_> = windows.collect();
+            let (first, second) = windows.split_at(cut.min(windows.len()));
+            let mut sum = Windows::default();
+            let mut blocks = WindowBlocks::of(Span(10));
+            for (end, part) in [(7, first), (25, second)] {
+                let mut counter = WindowCounter::default();
+                for window in part {
+                    counter.count(*window);
+                }
+                let part = counter.take();
+                sum.merge(&part);
+                blocks.add(Tick(end), &part);
+            }
+            let expected = Windows::of(windows.iter().map(|window| (*window, 1)).collect());
+            prop_assert_eq!(&sum, &expected);
+            prop_assert_eq!(blocks.sum(), expected);
+            prop_assert_eq!(sum.iter().map(|(_, works)| works).sum::<u64>(), seen.len() as u64);
+        }
+    }
+
+    #[test]
+    fn blocks_are_joined_where_they_become_too_many() {
+        let mut blocks = WindowBlocks::of(Span(10));
+        let one = |age| Windows::of(vec![(Window::point(Happening::Failed, Span(age)), 1)]);
+        let most = u64::try_from(MOST_BLOCKS).unwrap();
+        for number in 0..most {
+            blocks.add(Tick(number * 10 + 1), &one(number));
+        }
+        assert_eq!(
+            (blocks.length(), blocks.iter().count()),
+            (Span(10), MOST_BLOCKS)
+        );
+        blocks.add(Tick(most * 10 + 1), &one(0));
+        assert_eq!(blocks.length(), Span(20));
+        assert_eq!(blocks.iter().count(), MOST_BLOCKS / 2 + 1);
+        assert_eq!(
+            blocks.sum().iter().map(|(_, works)| works).sum::<u64>(),
+            most + 1
+        );
+    }
+}
