@@ -216,6 +216,7 @@ pub const KEYS: &[Key] = &[
     key("api.terminal.completed", Scalars, Unless(&["status", "key_gone"], "[\"completed\"]"), "Words that mean completed."),
     key("api.terminal.failed", Scalars, Unless(&["status", "key_gone"], "[\"failed\"]"), "Words that mean failed."),
     key("api.terminal.open", Scalars, Unless(&["status", "key_gone"], "[\"pending\", \"running\"]"), "Words that mean not yet; any other is open too, but counted as unknown."),
+    key("api.terminal.begun", Scalars, Unless(&["status", "key_gone"], "[\"running\"]"), "Words of open answers that mean that the work has begun: queue wait ends, run time starts."),
     key("api.terminal.status", Kind::Table, Nothing, "The HTTP status tells."),
     key("api.terminal.status.completed", Statuses, Required, "Statuses that mean completed."),
     key("api.terminal.status.failed", Statuses, Default("[]"), "Statuses that mean failed."),
