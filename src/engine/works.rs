@@ -1,8 +1,8 @@
 //! `WorkTable`: the works that are followed, in generational slots.
 //!
 //! A work is a record of 96 bytes, its id included, in chunks that are never moved. What few works
-//! have stands aside: ids of more than 40 bytes, poll URLs that the service gave, and when a work was
-//! seen to have begun.
+//! have stands aside: ids of more than 40 bytes, poll URLs that the service gave, and when a work
+//! was seen to have begun.
 
 use std::hint::black_box;
 use std::num::NonZeroU16;

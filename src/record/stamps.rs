@@ -184,7 +184,9 @@ mod tests {
     proptest! {
         #[test]
         fn the_truth_is_within_the_bounds(
-            works in prop::collection::vec((0..9_000_000_i64, 0..9_000_000_i64, 0..5_000_000_i64, 0..5_000_000_i64), 1..60),
+            works in prop::collection::vec(
+                (0..9_000_000_i64, 0..9_000_000_i64, 0..5_000_000_i64, 0..5_000_000_i64), 1..60
+            ),
             unit in prop::sample::select(vec![1_i64, 1_000, 1_000_000]),
         ) {
             let mut stamps = Stamps::default();
