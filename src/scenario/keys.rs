@@ -102,6 +102,7 @@ pub const KEYS: &[Key] = &[
     key("simulator.accept_delay", Kind::Law, Default("\"fixed(0s)\""), "From a submit to its answer."),
     key("simulator.poll_delay", Kind::Law, Default("\"fixed(0s)\""), "From a poll to its answer."),
     key("simulator.network_delay", Kind::Law, Default("\"fixed(0s)\""), "From the caller to it, and back, each way; in virtual time only (`plimsoll run --virtual`), elsewhere the network is a real one."),
+    key("simulator.finished_at", Positive, Nothing, "To what a terminal answer tells in `finished_at`, by its own clock, when the work ended: \"1s\" has whole seconds; omitted = it does not."),
     key("simulator.rate_limit", Kind::Rate, Nothing, "Its rate limit; omitted = none."),
     key("simulator.rate_burst", BURST, BurstOf("rate_limit"), "How many requests may come at once."),
     key("simulator.rate_scope", Choice(&["submit", "poll", "both"]), Default("\"both\""), "What the limit counts."),
