@@ -4,13 +4,14 @@
 //! follows from that, with formulas and sources.
 
 pub mod bands;
+pub mod by_clock;
 mod family;
 mod likelihood;
 pub mod npmle;
 mod quantiles;
 mod regions;
 
-use crate::record::windows::WindowBlocks;
+use crate::record::blocks::Blocks;
 pub use bands::{BandPoint, Bands, NoBands};
 pub use family::Family;
 pub use npmle::Npmle;
@@ -61,8 +62,8 @@ pub struct Point {
 
 impl Estimate {
     /// Of a run's windows. The seed is for the bands. None where there is no work of the family.
-    pub fn of(blocks: &WindowBlocks, family: Family, _seed: u64) -> Option<Self> {
-        let risks = Risks::of(&blocks.sum(), family);
+    pub fn of(blocks: &Blocks, family: Family, _seed: u64) -> Option<Self> {
+        let risks = Risks::of(&blocks.sum().windows, family);
         let npmle = Npmle::of_all(&risks.all)?;
         let quantiles = LEVELS.map(|level| Quantile::of(&npmle, level, risks.works));
         Some(Self {

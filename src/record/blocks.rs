@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::interval::Seen;
+use super::windows::Windows;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 
 /// Different windows and stamps that all blocks together hold at most, unless there are more in a
@@ -86,6 +87,22 @@ impl Blocks {
         self.blocks.iter()
     }
 
+    /// The same stretches with other windows, each made from what was seen in it.
+    #[must_use]
+    pub fn with_windows(&self, windows: impl Fn(&Seen) -> Windows) -> Self {
+        let other = |block: &Block| Block {
+            end: block.end,
+            seen: Seen {
+                windows: windows(&block.seen),
+                ..Seen::default()
+            },
+        };
+        Self {
+            length: self.length,
+            blocks: self.iter().map(other).collect(),
+        }
+    }
+
     /// All of the run.
     pub fn sum(&self) -> Seen {
         let mut sum = Seen::default();
@@ -115,7 +132,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::windows::{Happening, Window, Windows};
+    use crate::record::windows::{Happening, Window};
 
     fn one(age: u64) -> Seen {
         Seen {
