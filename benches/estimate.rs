@@ -28,7 +28,7 @@ fn main() {
         seed: 202,
     };
     let blocks = run.windows(None);
-    let sum = blocks.sum();
+    let sum = blocks.sum().windows;
     let begin = std::time::Instant::now();
     let weighted = sum.iter().map(|(it, works)| (it.from, it.to, works as f64));
     let curve = Npmle::of(weighted).unwrap();

@@ -4,6 +4,7 @@
 //! follows from that, with formulas and sources.
 
 pub mod bands;
+pub mod by_clock;
 mod chance;
 mod family;
 mod likelihood;
@@ -13,7 +14,7 @@ mod regions;
 mod sieve;
 mod solve;
 
-use crate::record::windows::WindowBlocks;
+use crate::record::blocks::Blocks;
 pub use bands::{BandPoint, Bands, NoBands};
 pub use family::Family;
 pub use npmle::Npmle;
@@ -64,8 +65,8 @@ pub struct Point {
 
 impl Estimate {
     /// Of a run's windows. The seed is for the bands. None where there is no work of the family.
-    pub fn of(blocks: &WindowBlocks, family: Family, seed: u64) -> Option<Self> {
-        let risks = Risks::of(&blocks.sum(), family);
+    pub fn of(blocks: &Blocks, family: Family, seed: u64) -> Option<Self> {
+        let risks = Risks::of(&blocks.sum().windows, family);
         let npmle = Npmle::of_all(&risks.all)?;
         let bands = Bands::of(blocks, family, (&npmle, &risks), seed);
         Some(Self {

@@ -14,7 +14,7 @@ use super::quantiles::LEVELS;
 use super::regions::Weighted;
 use super::sieve::{Grid, Sieve};
 use crate::random::{Purpose, stream, unit};
-use crate::record::windows::WindowBlocks;
+use crate::record::blocks::Blocks;
 
 /// The curve on the coarse grid, with bounds for each of its edges alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,7 @@ const SIDE: f64 = 0.025;
 
 impl Bands {
     pub(super) fn of(
-        blocks: &WindowBlocks,
+        blocks: &Blocks,
         family: Family,
         (npmle, risks): (&Npmle, &Risks),
         seed: u64,
@@ -166,7 +166,7 @@ struct Shares {
 
 impl Shares {
     /// The windows are those of all blocks, in ascending order of their happenings.
-    fn of(blocks: &WindowBlocks, family: Family, all: &[Weighted]) -> Self {
+    fn of(blocks: &Blocks, family: Family, all: &[Weighted]) -> Self {
         let mut windows = all.to_vec();
         windows.sort_by_key(|window| (window.0, window.1));
         windows.dedup_by_key(|window| (window.0, window.1));

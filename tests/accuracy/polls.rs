@@ -1,7 +1,9 @@
 //! Polls: when a work is asked, and what its answers bound. No engine, no service: ages alone.
 
 use plimsoll::random::{ChaCha8Rng, Purpose, stream, unit};
-use plimsoll::record::windows::{Happening, Window, WindowBlocks, WindowCounter};
+use plimsoll::record::blocks::Blocks;
+use plimsoll::record::interval::Seen;
+use plimsoll::record::windows::{Happening, Window, WindowCounter};
 use plimsoll::time::{Span, Tick};
 
 use super::laws::Law;
@@ -73,9 +75,9 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// What its polls saw, and the seconds at which each work was detected, if they are asked for.
-    pub fn windows(&self, mut detected: Option<&mut Vec<f64>>) -> WindowBlocks {
+    pub fn windows(&self, mut detected: Option<&mut Vec<f64>>) -> Blocks {
         let length = Span::from_secs_f64(60.0);
-        let mut blocks = WindowBlocks::of(length);
+        let mut blocks = Blocks::of(length);
         for block in 0..self.blocks {
             let mut random = stream(self.seed, Purpose::named("accuracy"), block);
             let mut counter = WindowCounter::default();
@@ -89,7 +91,12 @@ impl Run<'_> {
                 let (from, to) = (Span::from_secs_f64(from), Span::from_secs_f64(to));
                 counter.count(Window::seen(Happening::Completed, from, to));
             }
-            blocks.add(Tick(length.0 * block + 1), &counter.take());
+            let windows = counter.take();
+            let seen = Seen {
+                windows,
+                ..Seen::default()
+            };
+            blocks.add(Tick(length.0 * block + 1), &seen);
         }
         blocks
     }
