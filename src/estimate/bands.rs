@@ -180,7 +180,7 @@ impl Shares {
         };
         let each = blocks
             .iter()
-            .map(|block| Risks::of(&block.windows, family).all);
+            .map(|block| Risks::of(&block.seen.windows, family).all);
         let mut blocks: Vec<Vec<(u32, f64)>> = each
             .map(|all| all.iter().map(number).collect())
             .filter(|all: &Vec<_>| !all.is_empty())
