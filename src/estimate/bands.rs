@@ -92,7 +92,7 @@ impl Bands {
                 least: LEAST_BLOCKS,
             });
         }
-        let grid = Grid::of(npmle, npmle.weight()).ok_or(NoBands::OneAge)?;
+        let grid = Grid::of(npmle, &risks.all).ok_or(NoBands::OneAge)?;
         let sieve = Sieve::of(grid, &shares.windows);
         let whole = shares.whole();
         let start = sieve.start(|edge| npmle.cdf(edge));

@@ -13,7 +13,7 @@
 //! cell (the logarithmic barrier of interior points) keeps masses above 0.
 
 use super::npmle::Npmle;
-use super::regions::Weighted;
+use super::regions::{Region, Weighted};
 use super::solve::Symmetric;
 use crate::record::windows::Edge;
 
@@ -34,44 +34,31 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// At most `works^(1/3)` cells: equally many cells of the fine grid each, which is nearly
-    /// evenly in the logarithm, but for the first and the last. None where there are fewer than
-    /// two.
-    pub(super) fn of(npmle: &Npmle, works: f64) -> Option<Self> {
-        let most = libm::floor(libm::cbrt(works) + 1e-9);
-        let regions: Vec<_> = npmle.regions().map(|(region, _)| region).collect();
+    /// At most `works^(1/3)` cells. They have equally much of the middles of the windows each, but
+    /// for those at the upper end, which have half as much as the one before. None where windows
+    /// tell the curve at no age, or there are too few works for two cells.
+    pub(super) fn of(npmle: &Npmle, windows: &[Weighted]) -> Option<Self> {
+        let works = npmle.weight();
+        let regions: Vec<Region> = npmle.regions().map(|(region, _)| region).collect();
         let first = regions.first()?.from;
         let last = regions.iter().rev().find_map(|region| region.to)?;
-        let ended = 1.0 - npmle.beyond();
-        let tail = LAST_WORKS.max(most) / works;
-        let at = |share: f64| Some(npmle.quantile(share)?.1);
-        let low = at(ended / most)?.to?.number();
-        let high = at(ended - tail)?.to?.number();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "small"
-        )]
-        let inner = (most as usize).checked_sub(2).filter(|inner| *inner > 0)?;
-        let step = high.saturating_sub(low).div_ceil(inner).max(1);
+        let asked = asked(windows);
+        let polls: f64 = asked.iter().map(|(_, works)| works).sum();
         let mut edges = vec![first];
-        // An edge within a region would ask what no window can tell.
-        let told = |number: usize| {
-            let edge = Edge::numbered(number)?;
-            let place = regions.partition_point(|region| region.to.is_some_and(|to| to < edge));
-            let Some((region, to)) = regions.get(place).and_then(|it| Some((it, it.to?))) else {
-                return Some(edge);
-            };
-            let is_nearer =
-                edge.number().saturating_sub(region.from.number()) < to.number() - edge.number();
-            Some(match region.from < edge && edge < to {
-                true if is_nearer => region.from,
-                true => to,
-                false => edge,
-            })
-        };
-        for number in (low..=high).step_by(step) {
-            edges.extend(told(number).filter(|edge| Some(edge) > edges.last() && *edge < last));
+        let mut sum = 0.0;
+        let mut polled = asked.iter();
+        let mut at = first;
+        for level in levels(works) {
+            while sum < level * polls {
+                let Some((edge, works)) = polled.next() else {
+                    break;
+                };
+                (sum, at) = (sum + works, *edge);
+            }
+            let edge = told(&regions, at);
+            if Some(&edge) > edges.last() && edge < last {
+                edges.push(edge);
+            }
         }
         edges.push(last);
         let has_beyond = regions.last().is_some_and(|region| region.to.is_none());
@@ -118,6 +105,52 @@ impl Grid {
         let at = from + (to - from) * part.clamp(0.0, 1.0);
         Some((at, at))
     }
+}
+
+/// How much is below each inner edge, in ascending order.
+fn levels(works: f64) -> Vec<f64> {
+    let cells = libm::floor(libm::cbrt(works) + 1e-9);
+    // Upwards from the last cell, each has twice as much, until they are as large as the others.
+    let mut above = vec![LAST_WORKS.max(cells) / works];
+    while above.last().is_some_and(|above| above * cells < 1.0) {
+        above.push(above.last().map_or(1.0, |above| above * 2.0));
+    }
+    let rest = 1.0 - above.last().map_or(0.0, |above| *above);
+    #[expect(clippy::cast_precision_loss, reason = "cells are few")]
+    let left = cells - above.len() as f64;
+    let mut levels = Vec::new();
+    let mut level = 1.0;
+    while level < left {
+        levels.push(rest * level / left);
+        level += 1.0;
+    }
+    levels.extend(above.iter().rev().map(|above| 1.0 - above));
+    levels
+}
+
+/// The ages at which polls told something, in ascending order, and how many works were asked then.
+fn asked(windows: &[Weighted]) -> Vec<(Edge, f64)> {
+    let ends = windows.iter().flat_map(|(from, to, works)| {
+        let from = Some(*from).filter(|from| *from > Edge::ZERO);
+        from.into_iter().chain(*to).map(|edge| (edge, *works))
+    });
+    let mut asked: Vec<(Edge, f64)> = ends.collect();
+    asked.sort_by_key(|(edge, _)| *edge);
+    asked
+}
+
+/// The edge, or where it is within a region, the nearer end of that: how the mass of a region is
+/// spread no window can tell.
+fn told(regions: &[Region], edge: Edge) -> Edge {
+    let place = regions.partition_point(|region| region.to.is_some_and(|to| to < edge));
+    let Some(Region { from, to: Some(to) }) = regions.get(place) else {
+        return edge;
+    };
+    if edge <= *from || edge >= *to {
+        return edge;
+    }
+    let is_nearer = edge.number() - from.number() < to.number() - edge.number();
+    if is_nearer { *from } else { *to }
 }
 
 /// A place between two nodes.
