@@ -25,6 +25,8 @@ const MOST_STEPS: usize = 60;
 const NO_RISE: f64 = 1e-5;
 /// Works beyond the last inner edge at least, so that the last cell is not empty by chance.
 const LAST_WORKS: f64 = 10.0;
+/// The first cell has this share of the polls of another: below it nobody asked.
+const FIRST: f64 = 0.1;
 /// A cell's density changes by this share of its mean, from the middle to either end, at most.
 const MOST_TILT: f64 = 0.95;
 
@@ -35,6 +37,10 @@ pub(super) struct Grid {
     /// Of each cell: how much denser its end is than its middle, as a share; the density is
     /// straight within it. From -1 to 1.
     tilts: Vec<f64>,
+    /// The first cell of the upper end, with fewer polls than others.
+    thin: usize,
+    /// The last age at which anything was seen to have happened.
+    seen: Edge,
     has_beyond: bool,
 }
 
@@ -44,6 +50,7 @@ impl Grid {
     /// tell the curve at no age, or there are too few works for two cells.
     pub(super) fn of(npmle: &Npmle, windows: &[Weighted]) -> Option<Self> {
         let works = npmle.weight();
+        let seen = windows.iter().filter_map(|window| window.1).max()?;
         let regions: Vec<Region> = npmle.regions().map(|(region, _)| region).collect();
         let first = regions.first()?.from;
         let last = regions.iter().rev().find_map(|region| region.to)?;
@@ -53,7 +60,9 @@ impl Grid {
         let mut sum = 0.0;
         let mut polled = asked.iter();
         let mut at = first;
-        for level in levels(works) {
+        let mut thin = 0;
+        let (levels, full) = levels(works);
+        for (number, level) in levels.into_iter().enumerate() {
             while sum < level * polls {
                 let Some((edge, works)) = polled.next() else {
                     break;
@@ -64,6 +73,9 @@ impl Grid {
             if Some(&edge) > edges.last() && edge < last {
                 edges.push(edge);
             }
+            if number < full {
+                thin = edges.len() - 1;
+            }
         }
         edges.push(last);
         let has_beyond = regions.last().is_some_and(|region| region.to.is_none());
@@ -71,6 +83,8 @@ impl Grid {
         (edges.len() > 2).then_some(Self {
             edges,
             tilts,
+            thin,
+            seen,
             has_beyond,
         })
     }
@@ -120,8 +134,8 @@ impl Grid {
         }
     }
 
-    /// The age by which a share has happened, if the cumulated masses are these. In the last cell
-    /// it is told only that it is there, from one edge to the other; none where it is beyond.
+    /// The age by which a share has happened, if the cumulated masses are these: from the one to the
+    /// other, as in a thin cell it is told only that it is there. None where it is beyond.
     pub(super) fn quantile(&self, sums: &[f64], share: f64) -> Option<(f64, f64)> {
         let seconds = |place: usize| self.edges[place].age().seconds();
         let next = sums[1..].partition_point(|sum| *sum < share) + 1;
@@ -131,6 +145,9 @@ impl Grid {
         }
         let (from, to) = (seconds(next - 1), seconds(next));
         if next == last {
+            return Some((from, self.seen.age().seconds()));
+        }
+        if next > self.thin {
             return Some((from, to));
         }
         let part = (share - sums[next - 1]) / (sums[next] - sums[next - 1]);
@@ -142,8 +159,9 @@ impl Grid {
     }
 }
 
-/// How much is below each inner edge, in ascending order.
-fn levels(works: f64) -> Vec<f64> {
+/// How much is below each inner edge, in ascending order, and how many of them are below the thin
+/// cells.
+fn levels(works: f64) -> (Vec<f64>, usize) {
     let cells = libm::floor(libm::cbrt(works) + 1e-9);
     // Upwards from the last cell, each has twice as much, until they are as large as the others.
     let mut above = vec![LAST_WORKS.max(cells) / works];
@@ -154,13 +172,14 @@ fn levels(works: f64) -> Vec<f64> {
     #[expect(clippy::cast_precision_loss, reason = "cells are few")]
     let left = cells - above.len() as f64;
     let mut levels = Vec::new();
-    let mut level = 1.0;
-    while level < left {
-        levels.push(rest * level / left);
+    let mut level = FIRST;
+    while level < left - 1.0 + FIRST {
+        levels.push(rest * level / (left - 1.0 + FIRST));
         level += 1.0;
     }
+    let full = levels.len();
     levels.extend(above.iter().rev().map(|above| 1.0 - above));
-    levels
+    (levels, full)
 }
 
 /// The ages at which polls told something, in ascending order, and how many works were asked then.
