@@ -97,10 +97,22 @@ impl Grid {
         let seconds = |place: usize| self.edges[place].age().seconds();
         let width = |cell: usize| seconds(cell + 1) - seconds(cell);
         let density = |cell: usize| (sums[cell + 1] - sums[cell]) / width(cell);
+        let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
+        let slope =
+            |cell: usize| (density(cell + 1) - density(cell)) / (middle(cell + 1) - middle(cell));
         let tilt = |cell: usize| {
-            let (before, after) = (cell.saturating_sub(1), (cell + 1).min(cells - 1));
-            let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
-            let slope = (density(after) - density(before)) / (middle(after) - middle(before));
+            if cell == 0 || cell + 1 == cells {
+                return 0.0;
+            }
+            let (before, after) = (slope(cell - 1), slope(cell));
+            let across =
+                (density(cell + 1) - density(cell - 1)) / (middle(cell + 1) - middle(cell - 1));
+            let most = 2.0 * before.abs().min(after.abs());
+            let slope = if before * after > 0.0 {
+                across.clamp(-most, most)
+            } else {
+                0.0
+            };
             (slope * width(cell) / (2.0 * density(cell))).clamp(-MOST_TILT, MOST_TILT)
         };
         Self {
