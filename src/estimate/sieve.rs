@@ -98,21 +98,13 @@ impl Grid {
         let width = |cell: usize| seconds(cell + 1) - seconds(cell);
         let density = |cell: usize| (sums[cell + 1] - sums[cell]) / width(cell);
         let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
-        let slope =
-            |cell: usize| (density(cell + 1) - density(cell)) / (middle(cell + 1) - middle(cell));
         let tilt = |cell: usize| {
             if cell == 0 || cell + 1 == cells {
                 return 0.0;
             }
-            let (before, after) = (slope(cell - 1), slope(cell));
-            let across =
-                (density(cell + 1) - density(cell - 1)) / (middle(cell + 1) - middle(cell - 1));
-            let most = 2.0 * before.abs().min(after.abs());
-            let slope = if before * after > 0.0 {
-                across.clamp(-most, most)
-            } else {
-                0.0
-            };
+            // The first cell is small: its density is chance, and no neighbour to look at.
+            let before = if cell == 1 { 1 } else { cell - 1 };
+            let slope = (density(cell + 1) - density(before)) / (middle(cell + 1) - middle(before));
             (slope * width(cell) / (2.0 * density(cell))).clamp(-MOST_TILT, MOST_TILT)
         };
         Self {
