@@ -6,6 +6,7 @@
 
 pub mod binomial;
 pub mod csv;
+pub mod curve;
 pub mod failures;
 pub mod hlog;
 pub mod live;
@@ -16,6 +17,7 @@ pub mod seen;
 pub mod slo;
 pub mod summary;
 pub mod text;
+pub mod times;
 
 #[cfg(test)]
 mod fixture;
@@ -30,6 +32,7 @@ use crate::time::Span;
 use binomial::float;
 use quantiles::Sample;
 use slo::{Decision, Judgement};
+use times::Times;
 
 /// The built-in service, where a target is named.
 const SIMULATOR: &str = "the built-in simulator";
@@ -80,6 +83,8 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
+    /// What the way of polling does to the sojourn time, a sentence each.
+    pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -111,6 +116,7 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
+            cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
@@ -332,6 +338,8 @@ pub struct Report {
     pub limits: ValidityLimits,
     /// Why it is not to be trusted; empty if it is.
     pub reasons: Vec<Reason>,
+    /// How long works were in the service.
+    pub times: Times,
     /// What became of each promise.
     pub slo: Vec<Judgement>,
     /// The verdict.
@@ -371,6 +379,7 @@ impl Report {
             Some(Decision::Pass) | None => Verdict::Pass,
         };
         Self {
+            times: Times::of(&facts, &snapshot),
             facts,
             snapshot,
             limits,

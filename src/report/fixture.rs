@@ -39,6 +39,7 @@ pub(super) fn facts() -> Facts {
         run_dir: "reports/fixture".to_owned(),
         disturbances: Some(disturbances()),
         has_rows: true,
+        cautions: Vec::new(),
         notes: Vec::new(),
     }
 }

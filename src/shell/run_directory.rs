@@ -26,6 +26,8 @@ pub const WORKS: &str = "works.csv";
 pub const HISTOGRAMS: &str = "histograms.hlog";
 /// Between which ages works ended.
 pub const WINDOWS: &str = "windows.csv";
+/// The curve of the sojourn time.
+pub const CURVE: &str = "sojourn_time.csv";
 /// Bodies that explain.
 pub const FAILURES: &str = "failures.jsonl";
 
@@ -138,10 +140,12 @@ impl RunDirectory {
         self.flush()
     }
 
-    /// Writes what is left, and the summary: that one also where the rest cannot be written, as it
-    /// says so.
-    pub fn finish(&mut self, summary: &[u8]) -> Written {
-        let rest = self.finish_rows();
+    /// Writes what is left, the curve, and the summary: that one also where the rest cannot be
+    /// written, as it says so.
+    pub fn finish(&mut self, curve: &[u8], summary: &[u8]) -> Written {
+        let path = self.path.join(CURVE);
+        let rest = fs::write(&path, curve).map_err(|error| unwritable(&path, &error));
+        let rest = rest.and(self.finish_rows());
         let path = self.path.join(SUMMARY);
         let last = fs::write(&path, summary).map_err(|error| unwritable(&path, &error));
         rest.and(last)
