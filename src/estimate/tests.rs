@@ -321,3 +321,53 @@ fn works_that_were_not_seen_to_end_are_later_than_every_value() {
     assert!(Npmle::of(std::iter::empty()).is_none());
     assert_eq!(Risks::of(&other, Family::Sojourn).works, 0);
 }
+
+#[test]
+fn blocks_that_differ_widen_the_bands() {
+    // The same works: once all blocks are alike, and once each is of one half of the law.
+    let block = |number: u64, is_alike: bool| {
+        let all = (0..200).map(|it| {
+            let at = if is_alike {
+                it
+            } else {
+                it / 2 + 100 * (number % 2)
+            };
+            let at = 20 + at / 2;
+            let window = Window::seen(Happening::Completed, micros(at), micros(at + 9));
+            (window, 1)
+        });
+        Windows::of(all.collect())
+    };
+    let widths = [true, false].map(|is_alike| {
+        let mut blocks = Blocks::default();
+        for number in 0..40 {
+            let windows = block(number, is_alike);
+            let seen = Seen {
+                windows,
+                ..Seen::default()
+            };
+            blocks.add(Tick(1 + number * 1_000_000_000), &seen);
+        }
+        let bands = Estimate::of(&blocks, Family::Sojourn, 1)
+            .unwrap()
+            .bands
+            .unwrap();
+        assert_eq!(
+            bands,
+            Estimate::of(&blocks, Family::Sojourn, 1)
+                .unwrap()
+                .bands
+                .unwrap()
+        );
+        assert_eq!(bands.blocks, 40);
+        let middle = bands
+            .points
+            .iter()
+            .min_by(|one, other| (one.cdf - 0.5).abs().total_cmp(&(other.cdf - 0.5).abs()));
+        let middle = middle.unwrap();
+        middle.high - middle.low
+    });
+    // Alike, every draw is the same. Of 40 fair blocks the share is off by 0.08 (one deviation).
+    assert!(widths[0] < 1e-4, "{widths:?}");
+    assert!((0.25..0.4).contains(&widths[1]), "{widths:?}");
+}
