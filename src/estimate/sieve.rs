@@ -26,6 +26,8 @@ const NO_RISE: f64 = 1e-5;
 const LAST_WORKS: f64 = 10.0;
 /// The first cell has this share of the polls of another: below it nobody asked.
 const FIRST: f64 = 0.1;
+/// Thin cells at most, as a share of all.
+const MOST_THIN: f64 = 0.4;
 /// A cell's density changes by this share of its mean, from the middle to either end, at most.
 const MOST_TILT: f64 = 0.95;
 
@@ -88,8 +90,9 @@ impl Grid {
         })
     }
 
-    /// The same grid, each cell tilted by the slope from the one neighbour to the other, and nowhere
-    /// below 0 (van Leer, J. Computational Physics 32, 1979). The first and the last cell are flat.
+    /// The same grid, each cell tilted by the slope from the one neighbour to the other, and
+    /// nowhere below 0 (van Leer, J. Computational Physics 32, 1979). The first and the last cell
+    /// are flat.
     fn tilted(&self, sums: &[f64]) -> Self {
         let cells = self.tilts.len();
         let seconds = |place: usize| self.edges[place].age().seconds();
@@ -163,25 +166,25 @@ impl Grid {
 
 /// How much is below each inner edge, in ascending order, and how many of them are below the thin
 /// cells.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "cells are few"
+)]
+#[expect(clippy::cast_precision_loss, reason = "cells are few")]
 fn levels(works: f64) -> (Vec<f64>, usize) {
     let cells = libm::floor(libm::cbrt(works) + 1e-9);
-    // Upwards from the last cell, each has twice as much, until they are as large as the others.
-    let mut above = vec![LAST_WORKS.max(cells) / works];
-    while above.last().is_some_and(|above| above * cells < 1.0) {
-        above.push(above.last().map_or(1.0, |above| above * 2.0));
+    // Downwards from the last cell, each has twice as much, until they are as large as the others.
+    let mut last = LAST_WORKS.max(cells) / works;
+    let mut thin = vec![1.0 - last];
+    while last * cells < 1.0 && (thin.len() as f64) < libm::floor(cells * MOST_THIN) {
+        last *= 2.0;
+        thin.push(1.0 - last);
     }
-    let rest = 1.0 - above.last().map_or(0.0, |above| *above);
-    #[expect(clippy::cast_precision_loss, reason = "cells are few")]
-    let left = cells - above.len() as f64;
-    let mut levels = Vec::new();
-    let mut level = FIRST;
-    while level < left - 1.0 + FIRST {
-        levels.push(rest * level / (left - 1.0 + FIRST));
-        level += 1.0;
-    }
-    let full = levels.len();
-    levels.extend(above.iter().rev().map(|above| 1.0 - above));
-    (levels, full)
+    let full = (cells as usize).saturating_sub(thin.len() + 1);
+    let each = (1.0 - last) / (full as f64 + FIRST);
+    let below = (0..full).map(|cell| (cell as f64 + FIRST) * each);
+    (below.chain(thin.into_iter().rev()).collect(), full)
 }
 
 /// The ages at which polls told something, in ascending order, and how many works were asked then.

@@ -41,13 +41,15 @@ fn ninety_five_percent_are_ninety_five_percent() {
             cell.policy.name(),
             cell.bands
         );
-        // Each quartile for itself: of 100 right bands 87 or fewer hold with probability 0.15 %.
-        // Of 8 four or fewer do with 0.04 %.
-        let least = if is_long() { 88 } else { 5 };
-        assert!(cell.bands.iter().all(|held| *held >= least), "{name}");
+        let held_here = cell.bands.iter().sum::<u64>();
+        let asked_here = cell.runs * cell.bands.len() as u64;
+        // Of 100 right bands 87 or fewer hold with a probability of 0.15 %; of so few as the short
+        // form has, less can be asked.
+        let least = if is_long() { 88 } else { 75 };
+        assert!(held_here * 100 >= asked_here * least, "{name}");
         assert!(cell.gap <= 1e-5, "{name}: gap {}", cell.gap);
-        held += cell.bands.iter().sum::<u64>();
-        asked += cell.runs * cell.bands.len() as u64;
+        held += held_here;
+        asked += asked_here;
     }
     assert!(held * 100 >= asked * 93, "{held} of {asked}");
 }
