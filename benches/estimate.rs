@@ -1,5 +1,6 @@
 //! How long the estimate of many works takes: `cargo bench --bench estimate`. `WORKS=500000` for
-//! fewer. Polls at fixed intervals of 5 s; the works are made first, and are not in the time.
+//! fewer. Polls at fixed intervals leave few different windows, those that wait for a quarter of the
+//! work's age leave many. The works are made first, and are not in the time.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 
@@ -11,6 +12,8 @@ mod laws;
 mod polls;
 
 use laws::{Law, Part};
+use polls::{Policy, Run};
+
 use plimsoll::estimate::{Estimate, Family, LEVELS, Npmle};
 
 /// A log-normal law, and 2 % slow works.
@@ -34,17 +37,23 @@ const LAW: Law = Law {
     ],
 };
 
+fn main() {
+    for policy in [Policy::Fixed(5.0), Policy::ByAge] {
+        measure(policy);
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a bench measures what the wall clock says"
 )]
 #[expect(clippy::print_stdout, reason = "what a bench is for")]
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn main() {
+fn measure(policy: Policy) {
     let works = std::env::var("WORKS").map_or(5_000_000, |text| text.parse().unwrap());
-    let run = polls::Run {
+    let run = Run {
         law: &LAW,
-        policy: polls::Policy::Fixed(5.0),
+        policy,
         works,
         blocks: 60,
         seed: 202,
@@ -57,9 +66,10 @@ fn main() {
     let curve_took = begin.elapsed().as_secs_f64();
     let regions = curve.regions().count();
     println!(
-        "{}: {works} works, {} different windows, {regions} regions: the curve in {curve_took:.2} s, \
+        "{}; polls {}: {works} works, {} different windows, {regions} regions: the curve in {curve_took:.2} s, \
          its gap {:.1e}",
         LAW.name,
+        policy.name(),
         sum.different(),
         curve.gap()
     );
