@@ -1,6 +1,6 @@
 //! How long the estimate of many works takes: `cargo bench --bench estimate`. `WORKS=500000` for
-//! fewer. Polls at fixed intervals leave few different windows, those that wait for a quarter of the
-//! work's age leave many. The works are made first, and are not in the time.
+//! fewer. Polls at fixed intervals leave few different windows, those that wait for a quarter of
+//! the work's age leave many. The works are made first, and are not in the time.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run fails")]
 

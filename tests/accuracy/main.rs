@@ -17,7 +17,7 @@ use coverage::{Cell, cells};
 use intervals::Row;
 
 /// Runs of each law and policy in the short form.
-const SHORT: u64 = 8;
+const SHORT: u64 = 4;
 /// Runs of each in the long form.
 const LONG: u64 = 100;
 
