@@ -12,6 +12,7 @@ pub mod live;
 pub mod own_error;
 pub mod quantiles;
 pub mod rebuild;
+pub mod selftest;
 pub mod slo;
 pub mod summary;
 pub mod text;
@@ -28,6 +29,7 @@ use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
 use quantiles::Sample;
+use selftest::Quoted;
 use slo::{Decision, Judgement};
 
 /// The built-in service, where a target is named.
@@ -79,6 +81,8 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
+    /// How accurate the machine is known to be.
+    pub selftest: Quoted,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -110,6 +114,7 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
+            selftest: Quoted::Unknown,
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
@@ -131,6 +136,7 @@ impl Facts {
             client: None,
             cpu: None,
             disturbances: None,
+            selftest: Quoted::Unknown,
             ..self
         }
     }

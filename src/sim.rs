@@ -20,6 +20,7 @@ mod law;
 mod life;
 mod like;
 mod limiter;
+mod seen;
 mod service;
 mod truth;
 mod works;
@@ -29,6 +30,7 @@ pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};
 pub use http_answer::{HttpAnswer, LimitState};
 pub use law::{draw, mean};
 pub use like::{Like, Unlike};
+pub use seen::Seen;
 pub use service::Service;
 pub use truth::{Answered, Books, LastAnswer, State, Truth, TruthRow};
 

@@ -1,5 +1,6 @@
 //! A small run with one of everything, for the tests of this folder.
 
+use super::selftest::Quoted;
 use super::{EndedBy, Facts};
 use crate::record::disturbance::{Disturbances, Kind};
 use crate::record::interval::Interval;
@@ -38,6 +39,7 @@ pub(super) fn facts() -> Facts {
         run_dir: "reports/fixture".to_owned(),
         disturbances: Some(disturbances()),
         has_rows: true,
+        selftest: Quoted::Never,
         notes: Vec::new(),
     }
 }

@@ -475,6 +475,7 @@ fn costs(report: &Report) -> Vec<String> {
     );
     let mut lines = vec![format!("{polls}; {opened} opened"), waits, lag];
     lines.extend(own_cost(report));
+    lines.extend(report.facts.selftest.sentence());
     lines
 }
 

@@ -53,3 +53,28 @@ pub fn listen(orders: Orders, tell: impl Fn(&str) + Send + 'static) -> io::Resul
         })?;
     Ok(())
 }
+
+/// Ends the process at the first signal, after `before`, for the whole life of the process: for
+/// commands that leave nothing behind when they are broken off.
+pub fn end_at_once(before: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let inside = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    drop(inside);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
+            before();
+            std::process::exit(INTERRUPTED)
+        })?;
+    Ok(())
+}

@@ -87,6 +87,11 @@ impl Service {
         &self.plan.intake_id
     }
 
+    /// The number of the work that has this ticket; none of a text that is no ticket of its own.
+    pub(super) fn number(&self, work_id: &str) -> Option<u64> {
+        self.ids.number(work_id)
+    }
+
     /// What it has counted so far.
     pub const fn books(&self) -> &Books {
         &self.books

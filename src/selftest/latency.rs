@@ -1,0 +1,189 @@
+//! Latencies that the run told, against those that the service stamped.
+
+use super::arrivals::both;
+use super::harness::Estimate;
+use super::{CELL, Check, Harness, Served, WAY, quantile, sorted};
+use crate::sim::Answered;
+use crate::time::Span;
+
+/// The quantiles that are compared, by their names in `summary.json`.
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
+
+/// Accept latency, time to terminal, sojourn time, and the spacing of polls. `interval` is that of
+/// the plan's polls.
+pub fn checks(interval: Span, harness: &Harness, served: &Served) -> Vec<Check> {
+    let mut checks = accept_latency(harness, served);
+    checks.extend(time_to_terminal(harness, served));
+    checks.extend(sojourn(harness, served));
+    checks.push(poll_spacing(interval, harness, served));
+    checks
+}
+
+/// How late the run itself says that submits may leave and answers be read; and the service, a
+/// thread of the same machine, may read as late as the run.
+fn allowed(harness: &Harness, truth: Option<f64>) -> f64 {
+    let lags = harness.lag("generator_lag") + 2.0 * harness.lag("stamp_delay");
+    lags + WAY + CELL * truth.unwrap_or(0.0)
+}
+
+/// The truth is what a caller at the service's own door would have measured: from the submit's
+/// coming to the answer's leaving. Whatever a run adds to that is its error.
+fn accept_latency(harness: &Harness, served: &Served) -> Vec<Check> {
+    let took = sorted((served.works.iter()).map(|work| work.left.since(work.arrived).seconds()));
+    // A submit without an answer is larger than every value.
+    let resets = [Answered::ResetBefore, Answered::ResetAfter];
+    let beyond = resets.map(|how| served.answered(how)).iter().sum();
+    compare("accept latency", "accept_latency", harness, &took, beyond)
+}
+
+/// From the submit's coming to the leaving of the first answer that told the end: the poll policy
+/// is in it, as it is in what the run told.
+fn time_to_terminal(harness: &Harness, served: &Served) -> Vec<Check> {
+    let took = sorted((served.works.iter()).filter_map(|work| {
+        let told = work.told?;
+        Some(told.since(work.arrived).seconds())
+    }));
+    let beyond = (served.works.len() - took.len()) as u64;
+    compare(
+        "time to terminal",
+        "time_to_terminal",
+        harness,
+        &took,
+        beyond,
+    )
+}
+
+fn compare(what: &str, metric: &str, harness: &Harness, took: &[f64], beyond: u64) -> Vec<Check> {
+    QUANTILES
+        .iter()
+        .map(|(name, q)| {
+            let truth = quantile(took, beyond, *q);
+            let measured = harness.figure(metric, name);
+            let allowed = allowed(harness, truth);
+            Check::seconds(format!("{what}, {name}"), truth, measured, Some(allowed))
+        })
+        .collect()
+}
+
+/// The estimate of the time in the service, whoever looks, against the exact one; nothing from a
+/// run that does not estimate it. Within is what its own bounds hold.
+fn sojourn(harness: &Harness, served: &Served) -> Vec<Check> {
+    let took = sorted((served.works.iter()).filter_map(|work| {
+        let end = work.terminal?;
+        Some(end.since(work.arrived).seconds())
+    }));
+    let beyond = (served.works.len() - took.len()) as u64;
+    QUANTILES
+        .iter()
+        .filter_map(|(name, q)| {
+            let Estimate { value, low, high } = harness.sojourn(name)?;
+            let truth = quantile(&took, beyond, *q);
+            let half = |bound: Option<f64>| bound.map(|bound| (bound - value).abs());
+            let reach = match truth {
+                Some(truth) if truth < value => half(low),
+                _ => half(high),
+            };
+            let allowed = reach.map(|reach| reach + allowed(harness, truth));
+            let what = format!("sojourn time, {name}");
+            Some(Check::seconds(what, truth, Some(value), allowed))
+        })
+        .collect()
+}
+
+/// Polls of a work come a whole number of intervals apart, as the service sees them.
+fn poll_spacing(interval: Span, harness: &Harness, served: &Served) -> Check {
+    let interval = interval.seconds();
+    let known = both(harness, served);
+    let gaps = known.flat_map(|(_, work)| work.polls.windows(2));
+    let off = sorted(gaps.map(|pair| {
+        let gap = pair[1].since(pair[0]).seconds();
+        let slots = (gap / interval).round().max(1.0);
+        (gap - slots * interval).abs()
+    }));
+    let allowed = harness.lag("poll_lag") + 2.0 * harness.lag("stamp_delay") + WAY;
+    let measured = quantile(&off, 0, 0.99);
+    let what = "spacing of polls, p99 off";
+    Check::seconds(what, Some(0.0), measured.or(Some(0.0)), Some(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::crafted::{Crafted, INTERVAL};
+    use super::*;
+
+    fn all(crafted: &Crafted) -> Vec<Check> {
+        checks(INTERVAL, &crafted.harness(), &crafted.served())
+    }
+
+    fn beyond(crafted: &Crafted) -> Vec<String> {
+        let all = all(crafted).into_iter();
+        all.filter(|check| !check.is_within())
+            .map(|check| check.what)
+            .collect()
+    }
+
+    #[test]
+    fn a_run_that_measures_well_is_within() {
+        let crafted = Crafted::default();
+        assert_eq!(beyond(&crafted), Vec::<String>::new());
+        // Without an estimate of the sojourn time nothing is said of it.
+        assert_eq!(all(&crafted).len(), 7);
+    }
+
+    #[test]
+    fn answers_that_are_stamped_late_are_found() {
+        let mut crafted = Crafted::default();
+        crafted.accepted_stamp_error = 0.005;
+        let found = beyond(&crafted);
+        let names = [
+            "accept latency, p50",
+            "accept latency, p90",
+            "accept latency, p99",
+        ];
+        assert_eq!(found, names);
+        let mut crafted = Crafted::default();
+        crafted.detected_stamp_error = 0.005;
+        // p99 lies among the lost, on both sides.
+        let names = ["time to terminal, p50", "time to terminal, p90"];
+        assert_eq!(&beyond(&crafted)[..2], names);
+    }
+
+    #[test]
+    fn a_late_stamp_that_the_run_knows_of_is_within() {
+        let mut crafted = Crafted::default();
+        crafted.accepted_stamp_error = 0.005;
+        crafted.stamp_delay = 0.005;
+        assert_eq!(beyond(&crafted), Vec::<String>::new());
+    }
+
+    #[test]
+    fn polls_off_their_grid_are_found() {
+        let mut crafted = Crafted::default();
+        crafted.poll_drift = 0.005;
+        assert_eq!(beyond(&crafted), ["spacing of polls, p99 off"]);
+    }
+
+    #[test]
+    fn an_estimate_of_the_sojourn_time_is_held_against_the_exact_one() {
+        let exact = Crafted::default().sojourn_p50();
+        let with = |value: f64, low: f64, high: f64| {
+            let crafted = Crafted {
+                sojourn: Some([value, low, high]),
+                ..Crafted::default()
+            };
+            beyond(&crafted)
+        };
+        assert_eq!(
+            with(exact, exact - 0.05, exact + 0.05),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            with(exact + 0.1, exact + 0.05, exact + 0.15),
+            ["sojourn time, p50"]
+        );
+        assert_eq!(
+            with(exact - 0.1, exact - 0.15, exact - 0.05),
+            ["sojourn time, p50"]
+        );
+    }
+}
