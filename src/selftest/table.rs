@@ -152,7 +152,7 @@ mod tests {
             "lateness of arrivals, max                0 s    500 ms    500 ms         - -\n",
             "works completed                           98        98         0         0 ok\n",
             "1,000                  3,000    100 us    200 us    300 us      25 % cpu\n",
-            "accurate up to 1,500 requests a second, then cpu",
+            "accurate up to 1,500\n  requests a second, then cpu;",
         ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
