@@ -94,7 +94,12 @@ pub fn nano(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
 
-/// `selftest` of `summary.json`, and the head of the selftest's own file.
+/// `selftest` of `summary.json`, where it is there: null, or an object.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Shape<'a>(Option<Head<'a>>);
+
+/// The object, and the head of the selftest's own file.
 #[derive(Debug, Serialize)]
 pub struct Head<'a> {
     started_at: String,
@@ -176,11 +181,11 @@ impl Quoted {
     }
 
     /// The value in `summary.json`: no key at all, null, or an object.
-    pub(super) fn shape(&self) -> Option<Option<Head<'_>>> {
+    pub(super) fn shape(&self) -> Option<Shape<'_>> {
         match self {
             Self::Unknown => None,
-            Self::Never => Some(None),
-            Self::Last(last) => Some(Some(last.into())),
+            Self::Never => Some(Shape(None)),
+            Self::Last(last) => Some(Shape(Some(last.into()))),
         }
     }
 

@@ -11,7 +11,7 @@ use disturbed::Disturbed;
 
 use super::binomial::{float, whole};
 use super::quantiles::{Quantiles, Sample};
-use super::selftest::{Head, Quoted};
+use super::selftest::{Quoted, Shape};
 use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
 use super::{Code, EndedBy, Facts, Reason, Report, own_error};
 use crate::record::ledger::{Count, Group};
@@ -68,7 +68,7 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     disturbances: Option<Disturbed>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    selftest: Option<Option<Head<'a>>>,
+    selftest: Option<Shape<'a>>,
     notes: &'a [String],
 }
 

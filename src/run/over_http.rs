@@ -61,12 +61,16 @@ impl OverHttp {
         })
     }
 
-    /// The same against the built-in service, for a caller who wants to know of each request when
-    /// it was sent, and what the service saw.
-    pub(super) fn watched(self, sends: Sends, truth: mpsc::Sender<(Truth, Vec<Seen>)>) -> Self {
+    /// The same against the built-in service, for a caller who wants to know what the service saw,
+    /// and perhaps of each request when it was sent.
+    pub(super) fn watched(
+        self,
+        sends: Option<Sends>,
+        truth: mpsc::Sender<(Truth, Vec<Seen>)>,
+    ) -> Self {
         Self {
             truth: TruthTo::Caller(truth),
-            sends: Some(sends),
+            sends,
             ..self
         }
     }

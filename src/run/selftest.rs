@@ -16,7 +16,7 @@ use crate::selftest::arrivals::{self, Offered};
 use crate::selftest::budget::{self, Budgets, Stamp};
 use crate::selftest::ladder::{Ladder, Limits, Rung};
 use crate::selftest::{Check, Harness, Machine, Selftest, Served, counts, latency, phases, table};
-use crate::shell::requests::Sent;
+use crate::shell::requests::{Sends, Sent};
 use crate::shell::run_directory::WORKS;
 use crate::shell::screen::{self, Screen, Show};
 use crate::shell::{RunClock, limits, signals, state_file};
@@ -131,7 +131,6 @@ struct Compared {
     plan: Arc<Plan>,
     harness: Harness,
     served: Served,
-    stamps: Vec<Stamp>,
     busiest_second: u64,
 }
 
@@ -141,13 +140,19 @@ impl Bench<'_> {
         let mut invalid = Vec::new();
         let says = |text: &str| self.screen.say(text);
         says("comparing a run with what the service knows");
-        let run = self.run("accuracy", &phases::accuracy(self.whole, self.seed))?;
+        let run = self.run("accuracy", &phases::accuracy(self.whole, self.seed), None)?;
         invalid.extend(run.harness.reasons());
         checks.extend(compare(&run));
         says("trying the rate budget");
-        let run = self.run("budget", &phases::budget(self.whole, self.seed))?;
+        let (sends, sent) = mpsc::channel();
+        let run = self.run(
+            "budget",
+            &phases::budget(self.whole, self.seed),
+            Some(sends),
+        )?;
         invalid.extend(run.harness.reasons());
-        checks.extend(try_budget(&run));
+        let stamps: Vec<Stamp> = sent.into_iter().map(stamp).collect();
+        checks.extend(try_budget(&run, &stamps));
         let ladder = self.climb()?;
         Ok(Selftest {
             started_at: self.clock.origin_wall_micros(),
@@ -172,7 +177,7 @@ impl Bench<'_> {
                 break;
             }
             let name = format!("rung-{}", ladder.rungs().len());
-            let run = self.run(&name, &phases::rung(self.whole, self.seed, works))?;
+            let run = self.run(&name, &phases::rung(self.whole, self.seed, works), None)?;
             let limits = Limits {
                 lag: run.plan.validity.schedule_lag_p99.seconds(),
                 core_share: run.plan.validity.cpu_share,
@@ -188,9 +193,9 @@ impl Bench<'_> {
         Ok(ladder)
     }
 
-    /// A run of this scenario against the built-in service, and what both sides know of it. Its
-    /// files are read and thrown away.
-    fn run(&self, name: &str, text: &str) -> Result<Compared, Mistake> {
+    /// A run of this scenario against the built-in service, and what both sides know of it; its send
+    /// stamps go to `sends`. Its files are read and thrown away.
+    fn run(&self, name: &str, text: &str, sends: Option<Sends>) -> Result<Compared, Mistake> {
         let plan = resolve::read(text, &[], &|_| Err("no files here".to_owned()));
         let scenario = Scenario {
             plan: Arc::new(plan.expect("the scenarios of a selftest are valid")),
@@ -206,7 +211,6 @@ impl Bench<'_> {
             virtual_time: false,
             like: None,
         };
-        let (sends, sent) = mpsc::channel();
         let (to, truth) = mpsc::channel();
         let venue = OverHttp::prepare(&scenario.plan, &options)?.watched(sends, to);
         let quiet = Screen::new(Show::Nothing);
@@ -229,7 +233,6 @@ impl Bench<'_> {
             plan: scenario.plan,
             harness,
             served: Served::of(&truth, &seen),
-            stamps: sent.into_iter().map(stamp).collect(),
             busiest_second,
         })
     }
@@ -259,10 +262,10 @@ fn compare(run: &Compared) -> Vec<Check> {
     checks
 }
 
-fn try_budget(run: &Compared) -> Vec<Check> {
+fn try_budget(run: &Compared, stamps: &[Stamp]) -> Vec<Check> {
     let (polls, limits) = (run.plan.poll.budget, run.plan.limits);
     let both = polls.zip(limits.and_then(|limits| limits.bucket));
     let (polls, all) = both.expect("the scenario that tries budgets has both");
     let budgets = Budgets { polls, all };
-    budget::checks(budgets, &run.stamps, &run.harness, &run.served)
+    budget::checks(budgets, stamps, &run.harness, &run.served)
 }

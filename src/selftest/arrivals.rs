@@ -172,8 +172,10 @@ mod tests {
 
     #[test]
     fn a_stamp_before_its_cause_is_found() {
-        let mut crafted = Crafted::default();
-        crafted.accepted_stamp_error = -0.001;
+        let crafted = Crafted {
+            accepted_stamp_error: -0.001,
+            ..Crafted::default()
+        };
         let check = found(&crafted, "works with stamps");
         assert!(!check.is_within(), "{check:?}");
     }

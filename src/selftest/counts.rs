@@ -116,8 +116,10 @@ mod tests {
 
     #[test]
     fn a_poll_that_one_side_did_not_count_is_found() {
-        let mut crafted = Crafted::default();
-        crafted.polls_untold = 1;
+        let crafted = Crafted {
+            polls_untold: 1,
+            ..Crafted::default()
+        };
         assert_eq!(wrong(&crafted), ["polls"]);
     }
 }

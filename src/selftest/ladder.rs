@@ -12,6 +12,8 @@ const FACTOR: u64 = 2;
 const LOWEST: u64 = 3;
 /// No higher rate is tried.
 const HIGHEST: u64 = 1_000_000;
+/// How often the rate above the best one is tried before it is believed that it is too high.
+const TRIES: usize = 3;
 /// The search is over when the first bad rate is so little above the last good one.
 const CLOSE: f64 = 1.15;
 
@@ -157,7 +159,12 @@ impl Ladder {
             (None, Some(bad)) => Some(bad / (FACTOR * FACTOR)).filter(|next| *next >= LOWEST),
             (Some(good), Some(bad)) => {
                 let (low, high) = (float(good), float(bad));
-                (high / low > CLOSE).then(|| middle(low, high))
+                if high / low > CLOSE {
+                    return Some(middle(low, high));
+                }
+                // A machine that was disturbed all the while is asked a last time.
+                let tries = self.rungs.iter().filter(|rung| rung.works_per_s == bad);
+                (tries.count() < TRIES).then_some(bad)
             }
         }
     }
@@ -216,7 +223,7 @@ mod tests {
     fn the_limit_is_found_from_below() {
         let (ladder, rates) = climb(5_000, &[]);
         let expected = [
-            1_000, 2_000, 4_000, 8_000, 8_000, 5_657, 5_657, 4_757, 5_188, 5_188,
+            1_000, 2_000, 4_000, 8_000, 8_000, 5_657, 5_657, 4_757, 5_188, 5_188, 5_188,
         ];
         assert_eq!(rates, expected);
         let highest = ladder.highest();
@@ -227,6 +234,17 @@ mod tests {
     #[test]
     fn a_single_disturbance_is_not_the_limit() {
         let (ladder, _) = climb(5_000, &[1, 4]);
+        assert_eq!(ladder.highest().rung.unwrap().works_per_s, 4_757);
+    }
+
+    #[test]
+    fn a_rate_that_failed_twice_by_bad_luck_is_asked_again_at_the_end() {
+        // 2,000 fails twice; the search ends below it, and 2,000 holds when it is tried again.
+        let (ladder, rates) = climb(5_000, &[1, 2]);
+        assert_eq!(
+            rates[..8],
+            [1_000, 2_000, 2_000, 1_414, 1_682, 1_834, 2_000, 4_000]
+        );
         assert_eq!(ladder.highest().rung.unwrap().works_per_s, 4_757);
     }
 

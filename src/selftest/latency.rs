@@ -132,8 +132,10 @@ mod tests {
 
     #[test]
     fn answers_that_are_stamped_late_are_found() {
-        let mut crafted = Crafted::default();
-        crafted.accepted_stamp_error = 0.005;
+        let crafted = Crafted {
+            accepted_stamp_error: 0.005,
+            ..Crafted::default()
+        };
         let found = beyond(&crafted);
         let names = [
             "accept latency, p50",
@@ -141,8 +143,10 @@ mod tests {
             "accept latency, p99",
         ];
         assert_eq!(found, names);
-        let mut crafted = Crafted::default();
-        crafted.detected_stamp_error = 0.005;
+        let crafted = Crafted {
+            detected_stamp_error: 0.005,
+            ..Crafted::default()
+        };
         // p99 lies among the lost, on both sides.
         let names = ["time to terminal, p50", "time to terminal, p90"];
         assert_eq!(&beyond(&crafted)[..2], names);
@@ -150,16 +154,20 @@ mod tests {
 
     #[test]
     fn a_late_stamp_that_the_run_knows_of_is_within() {
-        let mut crafted = Crafted::default();
-        crafted.accepted_stamp_error = 0.005;
-        crafted.stamp_delay = 0.005;
+        let crafted = Crafted {
+            accepted_stamp_error: 0.005,
+            stamp_delay: 0.005,
+            ..Crafted::default()
+        };
         assert_eq!(beyond(&crafted), Vec::<String>::new());
     }
 
     #[test]
     fn polls_off_their_grid_are_found() {
-        let mut crafted = Crafted::default();
-        crafted.poll_drift = 0.005;
+        let crafted = Crafted {
+            poll_drift: 0.005,
+            ..Crafted::default()
+        };
         assert_eq!(beyond(&crafted), ["spacing of polls, p99 off"]);
     }
 

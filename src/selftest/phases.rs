@@ -146,6 +146,6 @@ mod tests {
             part(minute, BUDGET, Span::ZERO),
             rung_load(minute),
         ];
-        assert_eq!(loads.map(Span::seconds), [19.8, 4.8, 2.0]);
+        assert_eq!(loads, [19_800, 4_800, 2_000].map(Span::from_millis));
     }
 }
