@@ -193,8 +193,8 @@ impl Bench<'_> {
         Ok(ladder)
     }
 
-    /// A run of this scenario against the built-in service, and what both sides know of it; its send
-    /// stamps go to `sends`. Its files are read and thrown away.
+    /// A run of this scenario against the built-in service, and what both sides know of it. Its
+    /// send stamps go to `sends`, its files are read and thrown away.
     fn run(&self, name: &str, text: &str, sends: Option<Sends>) -> Result<Compared, Mistake> {
         let plan = resolve::read(text, &[], &|_| Err("no files here".to_owned()));
         let scenario = Scenario {

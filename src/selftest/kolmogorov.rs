@@ -17,8 +17,9 @@ pub fn distance(sorted: &[f64], law: impl Fn(f64) -> f64) -> f64 {
 /// How often a sample of `n` values of the law itself lies so far from it or farther.
 ///
 /// Kolmogorov's limit law at Stephens' point, which is right to 0.02 from a handful of values on,
-/// and far better where it is small. M. A. Stephens, "Use of the Kolmogorov-Smirnov, Cramer-von Mises and related statistics
-/// without extensive tables", *J. Royal Statistical Society B* 32 (1970), 115-122.
+/// and far better where it is small. M. A. Stephens, "Use of the Kolmogorov-Smirnov, Cramer-von
+/// Mises and related statistics without extensive tables", *J. Royal Statistical Society B* 32
+/// (1970), 115-122.
 pub fn p_value(distance: f64, n: u64) -> f64 {
     if n == 0 {
         return 1.0;

@@ -52,8 +52,8 @@ pub struct Limits {
 }
 
 impl Rung {
-    /// Judges a run. What makes it invalid comes first, then what would make its figures wrong, then
-    /// what is the service's own trouble.
+    /// Judges a run. What makes it invalid comes first, then what would make its figures wrong,
+    /// then what is the service's own trouble.
     pub fn judge(
         works_per_s: u64,
         busiest_second: u64,

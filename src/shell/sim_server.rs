@@ -109,8 +109,8 @@ impl SimServer {
         self.stop_watched().map(|(truth, _)| truth)
     }
 
-    /// The same, and every request in the order in which their answers left; none if they were not noted
-    /// down.
+    /// The same, and every request in the order in which their answers left; none if they were not
+    /// noted down.
     pub fn stop_watched(self) -> io::Result<(Truth, Vec<Seen>)> {
         // If nobody hears it, the thread has ended, and its result says why.
         let _ = self.stop.send(());
