@@ -33,6 +33,12 @@ const WAY: f64 = 0.000_5;
 /// The relative width of a histogram's cell: a figure of a report is known no better.
 const CELL: f64 = 0.001;
 
+/// What is allowed at two quantiles of an error, by those of the lags that it is a sum of. At p99
+/// the p99 of each, as `own_error` of a report has it. At p50 the p90: a sum of up to five parts is
+/// above the sum of their p90 at most as often as one of them is above its own, which is half of
+/// the time. So a lag that is always there cannot hide behind one that is rare.
+const LEVELS: [(&str, f64, &str); 2] = [("p50", 0.5, "p90"), ("p99", 0.99, "p99")];
+
 /// One figure of a run against the truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {

@@ -253,11 +253,7 @@ fn compare(run: &Compared) -> Vec<Check> {
         rate: phases::ACCURACY_RATE,
     };
     let mut checks = arrivals::checks(offered, &run.harness, &run.served);
-    checks.extend(latency::checks(
-        plan.poll.interval,
-        &run.harness,
-        &run.served,
-    ));
+    checks.extend(latency::checks(plan, &run.harness, &run.served));
     checks.extend(counts::checks(&run.harness, &run.served));
     checks
 }

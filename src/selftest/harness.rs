@@ -57,9 +57,9 @@ impl Harness {
         self.summary["metrics"][metric][name].as_f64()
     }
 
-    /// The p99 of one of our own lags; 0 where it has no samples.
-    pub fn lag(&self, metric: &str) -> f64 {
-        self.figure(metric, "p99").unwrap_or(0.0)
+    /// A quantile of one of our own lags, by its name; 0 where it has no samples.
+    pub fn lag(&self, metric: &str, name: &str) -> f64 {
+        self.figure(metric, name).unwrap_or(0.0)
     }
 
     /// A count of a group (`ledger`, `requests`); 0 of one that is not there.

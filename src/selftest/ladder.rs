@@ -66,9 +66,9 @@ impl Rung {
         let rung = Self {
             works_per_s,
             requests_per_s: float(busiest_second),
-            generator_lag: harness.lag("generator_lag"),
-            poll_lag: harness.lag("poll_lag"),
-            stamp_delay: harness.lag("stamp_delay"),
+            generator_lag: harness.lag("generator_lag", "p99"),
+            poll_lag: harness.lag("poll_lag", "p99"),
+            stamp_delay: harness.lag("stamp_delay", "p99"),
             way: quantile(&sorted(ways), 0, 0.99).unwrap_or(0.0),
             core_share: harness.core_share(),
             stopped_by: None,

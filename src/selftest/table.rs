@@ -54,7 +54,7 @@ fn write_all(out: &mut String, selftest: &Selftest, columns: usize) -> fmt::Resu
     }
     writeln!(
         out,
-        "\n{BOLD}{:<34}{:>10}{:>10}{:>10}{:>10}{BOLD:#}",
+        "\n{BOLD}{:<36}{:>10}{:>10}{:>10}{:>10}{BOLD:#}",
         "against the truth", "truth", "measured", "error", "allowed"
     )?;
     for check in &selftest.checks {
@@ -106,7 +106,7 @@ fn row(out: &mut String, check: &Check) -> fmt::Result {
     };
     writeln!(
         out,
-        "{:<34}{:>10}{:>10}{error:>10}{:>10} {style}{word}{style:#}",
+        "{:<36}{:>10}{:>10}{error:>10}{:>10} {style}{word}{style:#}",
         check.what,
         value(check.truth),
         value(check.measured),
@@ -148,9 +148,9 @@ mod tests {
         let text = plain(&selftest());
         for part in [
             "PASS  selftest: 3 of 3 figures within what is promised; 2 cores, kernel 6.18,\n  60 s\n",
-            "accept latency, p99                    10 ms   10.4 ms    400 us    500 us ok\n    a note\n",
-            "lateness of arrivals, max                0 s    500 ms    500 ms         - -\n",
-            "works completed                           98        98         0         0 ok\n",
+            "accept latency, p99                      10 ms   10.4 ms    400 us    500 us ok\n    a note\n",
+            "lateness of arrivals, max                  0 s    500 ms    500 ms         - -\n",
+            "works completed                             98        98         0         0 ok\n",
             "1,000                  3,000    100 us    200 us    300 us      25 % cpu\n",
             "accurate up to 1,500\n  requests a second, then cpu;",
         ] {
