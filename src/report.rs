@@ -6,16 +6,19 @@
 
 pub mod binomial;
 pub mod csv;
+pub mod curve;
 pub mod failures;
 pub mod hlog;
 pub mod live;
 pub mod own_error;
 pub mod quantiles;
 pub mod rebuild;
+pub mod seen;
 pub mod selftest;
 pub mod slo;
 pub mod summary;
 pub mod text;
+pub mod times;
 
 #[cfg(test)]
 mod fixture;
@@ -31,6 +34,7 @@ use binomial::float;
 use quantiles::Sample;
 use selftest::Quoted;
 use slo::{Decision, Judgement};
+use times::Times;
 
 /// The built-in service, where a target is named.
 const SIMULATOR: &str = "the built-in simulator";
@@ -83,6 +87,8 @@ pub struct Facts {
     pub has_rows: bool,
     /// How accurate the machine is known to be.
     pub selftest: Quoted,
+    /// What the way of polling does to the sojourn time, a sentence each.
+    pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -115,6 +121,7 @@ impl Facts {
             disturbances: None,
             has_rows: plan.report.works,
             selftest: Quoted::Unknown,
+            cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
@@ -337,6 +344,8 @@ pub struct Report {
     pub limits: ValidityLimits,
     /// Why it is not to be trusted; empty if it is.
     pub reasons: Vec<Reason>,
+    /// How long works were in the service.
+    pub times: Times,
     /// What became of each promise.
     pub slo: Vec<Judgement>,
     /// The verdict.
@@ -376,6 +385,7 @@ impl Report {
             Some(Decision::Pass) | None => Verdict::Pass,
         };
         Self {
+            times: Times::of(&facts, &snapshot),
             facts,
             snapshot,
             limits,

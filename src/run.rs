@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::disturbance::{Disturbance, Disturbances, Kind};
 use crate::report::text::number;
-use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, summary, text};
+use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, curve, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;
@@ -215,7 +215,7 @@ fn carry_out(
     facts.selftest = quote.quoted;
     let report = judge(plan, facts, &ending, &collected);
     let json = summary::write(&report);
-    let written = collected.directory.finish(&json);
+    let written = collected.directory.finish(&curve::write(&report), &json);
     let outcome = match mistake(plan, &report, &collected, &ending) {
         Some(sentence) => Err(Mistake(sentence)),
         None => written.map_err(Mistake::from).and(truth),

@@ -187,7 +187,7 @@ impl Engine {
             }
             PollReply::Terminal(terminal, hint) => {
                 self.hear(at, &hint);
-                self.end(slot, at, terminal, Source::Poll, false);
+                self.end(slot, (sent, at), terminal, Source::Poll, false);
             }
             PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
             PollReply::Throttled { hint, .. } => {
@@ -227,6 +227,12 @@ impl Engine {
         if !known && work.said.number() != Some(word) {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
+        if self.plan.api.begun.iter().any(|begun| **begun == *status) {
+            self.saw_begun(slot, sent);
+        }
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
         work.said = Said::word(word);
         work.last_open = MaybeTick::at(sent);
         if !self.bodies.keep(slot.index, body) {
@@ -300,7 +306,7 @@ impl Engine {
     pub(super) fn end(
         &mut self,
         slot: Slot,
-        at: Tick,
+        (sent, at): Trip,
         terminal: Terminal,
         source: Source,
         is_foreign: bool,
@@ -320,6 +326,7 @@ impl Engine {
         work.said = Said::word(self.words.number(&terminal.status));
         let intended = work.intended;
         self.record_end(intended, at, outcome);
+        self.saw_end(slot, (sent, at), &terminal, source);
         let Terminal {
             ending,
             finished,
@@ -327,9 +334,8 @@ impl Engine {
             ..
         } = terminal;
         let body = (ending == Ending::Failed).then_some(body);
-        self.leave(slot, outcome, Some((at, source)), body);
-        if let Some(last) = self.settled.last_mut() {
-            last.row.finished = finished;
+        if let Some(row) = self.leave(slot, outcome, Some((at, source)), body) {
+            row.finished = finished;
         }
         self.backlog.leave(at);
         self.forget_later(slot.index, at);
@@ -346,10 +352,10 @@ impl Engine {
             Count::Lost
         };
         self.recorder.count(count);
+        self.saw_no_end(slot);
         self.backlog.leave(at);
-        self.leave(slot, outcome, None, body);
-        if let Some(last) = self.settled.last_mut() {
-            last.row.settled = Some(at);
+        if let Some(row) = self.leave(slot, outcome, None, body) {
+            row.settled = Some(at);
         }
         self.forget_later(slot.index, at);
         self.works.remove(slot);

@@ -7,6 +7,7 @@ mod like;
 mod limits;
 mod polling;
 mod queue;
+mod sojourn;
 mod stall;
 
 use std::collections::BTreeMap;
