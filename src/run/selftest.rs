@@ -141,7 +141,7 @@ impl Bench<'_> {
         let says = |text: &str| self.screen.say(text);
         says("comparing a run with what the service knows");
         let run = self.run("accuracy", &phases::accuracy(self.whole, self.seed), None)?;
-        invalid.extend(run.harness.reasons());
+        invalid.extend(invalid_by("accuracy", &run));
         checks.extend(compare(&run));
         says("trying the rate budget");
         let (sends, sent) = mpsc::channel();
@@ -150,7 +150,7 @@ impl Bench<'_> {
             &phases::budget(self.whole, self.seed),
             Some(sends),
         )?;
-        invalid.extend(run.harness.reasons());
+        invalid.extend(invalid_by("budget", &run));
         let stamps: Vec<Stamp> = sent.into_iter().map(stamp).collect();
         checks.extend(try_budget(&run, &stamps));
         let ladder = self.climb()?;
@@ -236,6 +236,14 @@ impl Bench<'_> {
             busiest_second,
         })
     }
+}
+
+/// Why a run is not to be trusted, and which it was.
+fn invalid_by(name: &str, run: &Compared) -> Vec<String> {
+    let codes = run.harness.reasons().into_iter();
+    codes
+        .map(|code| format!("{code} in the {name} run"))
+        .collect()
 }
 
 fn stamp(Sent { polled, at }: Sent) -> Stamp {

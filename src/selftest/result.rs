@@ -18,7 +18,7 @@ pub struct Selftest {
     pub machine: Machine,
     /// Every figure against the truth.
     pub checks: Vec<Check>,
-    /// Why a run of the comparison is not to be trusted: codes of its reasons.
+    /// Why a run of the comparison is not to be trusted: the codes of its reasons, and which it was.
     pub invalid: Vec<String>,
     /// The rates that were tried.
     pub ladder: Ladder,
@@ -231,7 +231,7 @@ pub(super) mod tests {
     #[test]
     fn a_run_that_was_invalid_is_not_passed() {
         let selftest = Selftest {
-            invalid: vec!["late_generator".to_owned()],
+            invalid: vec!["late_generator in the budget run".to_owned()],
             ..selftest()
         };
         assert!(!selftest.passed());

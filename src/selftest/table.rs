@@ -49,8 +49,8 @@ fn write_all(out: &mut String, selftest: &Selftest, columns: usize) -> fmt::Resu
     );
     let rest = about.strip_prefix(word).unwrap_or_default();
     writeln!(out, "{style}{word}{style:#}{rest}")?;
-    for code in &selftest.invalid {
-        writeln!(out, "  a run of the comparison is invalid: {code}")?;
+    for why in &selftest.invalid {
+        writeln!(out, "  not to be trusted: {why}")?;
     }
     writeln!(
         out,
