@@ -18,7 +18,7 @@ pub struct Selftest {
     pub machine: Machine,
     /// Every figure against the truth.
     pub checks: Vec<Check>,
-    /// Why a run of the comparison is not to be trusted: the codes of its reasons, and which it was.
+    /// Why a run of the comparison is not to be trusted: a code, and which run it was.
     pub invalid: Vec<String>,
     /// The rates that were tried.
     pub ladder: Ladder,
