@@ -15,4 +15,5 @@ mod security;
 mod selftest;
 mod shards;
 mod signals;
+mod sojourn;
 mod virtual_time;
