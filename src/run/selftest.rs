@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use super::over_http::OverHttp;
-use super::prepare::Scenario;
+use super::prepare::{self, Scenario};
 use super::state::Quote;
 use super::{Done, Mistake, Options, Output, Shards, carry_out};
 use crate::arrival::{ArrivalSchedule, Segment};
+use crate::check;
+use crate::report::Code;
 use crate::report::text::number;
 use crate::scenario::{Plan, resolve};
 use crate::selftest::arrivals::{self, Offered};
@@ -176,8 +178,13 @@ impl Bench<'_> {
             if !ladder.rungs().is_empty() && begun + longest > Tick::ZERO + self.whole {
                 break;
             }
+            let text = phases::rung(self.whole, self.seed, works);
+            if !may_open(&text)? {
+                ladder.put(Rung::not_tried(works, Code::Descriptors.word()));
+                continue;
+            }
             let name = format!("rung-{}", ladder.rungs().len());
-            let run = self.run(&name, &phases::rung(self.whole, self.seed, works), None)?;
+            let run = self.run(&name, &text, None)?;
             let limits = Limits {
                 lag: run.plan.validity.schedule_lag_p99.seconds(),
                 core_share: run.plan.validity.cpu_share,
@@ -196,9 +203,8 @@ impl Bench<'_> {
     /// A run of this scenario against the built-in service, and what both sides know of it. Its
     /// send stamps go to `sends`, its files are read and thrown away.
     fn run(&self, name: &str, text: &str, sends: Option<Sends>) -> Result<Compared, Mistake> {
-        let plan = resolve::read(text, &[], &|_| Err("no files here".to_owned()));
         let scenario = Scenario {
-            plan: Arc::new(plan.expect("the scenarios of a selftest are valid")),
+            plan: plan(text),
             resolved: text.to_owned(),
         };
         let path = self.folder.join(name);
@@ -236,6 +242,19 @@ impl Bench<'_> {
             busiest_second,
         })
     }
+}
+
+fn plan(text: &str) -> Arc<Plan> {
+    let plan = resolve::read(text, &[], &|_| Err("no files here".to_owned()));
+    Arc::new(plan.expect("the scenarios of a selftest are valid"))
+}
+
+/// Whether the process may open as many files as this scenario needs connections.
+fn may_open(text: &str) -> Result<bool, Mistake> {
+    let plan = plan(text);
+    let shards = prepare::shards(&plan, Shards::Auto)?;
+    let need = check::descriptors::needed(&plan, shards);
+    Ok(need.at_least <= limits::raise_descriptors())
 }
 
 /// Why a run is not to be trusted, and which it was.

@@ -77,6 +77,20 @@ impl Rung {
         Self { stopped_by, ..rung }
     }
 
+    /// A rung that was not tried, and why.
+    pub fn not_tried(works_per_s: u64, code: &str) -> Self {
+        Self {
+            works_per_s,
+            requests_per_s: 0.0,
+            generator_lag: 0.0,
+            poll_lag: 0.0,
+            stamp_delay: 0.0,
+            way: 0.0,
+            core_share: None,
+            stopped_by: Some(code.to_owned()),
+        }
+    }
+
     fn fault(&self, limits: Limits, reasons: Vec<String>) -> Option<String> {
         if let Some(first) = reasons.into_iter().next() {
             return Some(first);

@@ -95,7 +95,8 @@ limit = "2m"
     )
 }
 
-/// A rung of the ladder: `works` works a second, each polled twice.
+/// A rung of the ladder: `works` works a second, each polled twice. Timeouts are short, as they say
+/// how many requests may be on the wire: an answer that takes so long is far from accurate.
 pub fn rung(whole: Span, seed: u64, works: u64) -> String {
     let load = rung_load(whole);
     format!(
@@ -114,9 +115,9 @@ duration = "{load}"
 [poll]
 interval = "500ms"
 give_up_after = "10s"
-timeout = "3s"
+timeout = "500ms"
 [submit]
-timeout = "3s"
+timeout = "500ms"
 [drain]
 limit = "4s"
 "#
