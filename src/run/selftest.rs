@@ -175,7 +175,8 @@ impl Bench<'_> {
         let mut longest = Span(phases::rung_load(self.whole).0 + Span::from_secs(1).0);
         while let Some(works) = ladder.next() {
             let begun = self.clock.now();
-            if !ladder.rungs().is_empty() && begun + longest > Tick::ZERO + self.whole {
+            let tried = ladder.rungs().iter().any(Rung::was_tried);
+            if tried && begun + longest > Tick::ZERO + self.whole {
                 break;
             }
             let text = phases::rung(self.whole, self.seed, works);

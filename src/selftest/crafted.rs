@@ -259,8 +259,6 @@ impl Crafted {
             .works
             .iter()
             .filter_map(|work| Some(work.terminal()? - work.arrived()));
-        let took = sorted(took);
-        let lost = (self.works.len() - took.len()) as u64;
-        quantile(&took, lost, 0.5).unwrap()
+        quantile(&sorted(took), 0, 0.5).unwrap()
     }
 }

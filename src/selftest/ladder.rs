@@ -91,6 +91,11 @@ impl Rung {
         }
     }
 
+    /// Whether it was run at all.
+    pub fn was_tried(&self) -> bool {
+        self.requests_per_s > 0.0
+    }
+
     fn fault(&self, limits: Limits, reasons: Vec<String>) -> Option<String> {
         if let Some(first) = reasons.into_iter().next() {
             return Some(first);

@@ -95,10 +95,12 @@ limit = "2m"
     )
 }
 
-/// A rung of the ladder: `works` works a second, each polled twice. Timeouts are short, as they say
-/// how many requests may be on the wire: an answer that takes so long is far from accurate.
+/// A rung of the ladder: `works` works a second, each polled twice. The cap on what is on the wire is
+/// a fifth of a second of requests, so that it needs no more descriptors: where that many wait, the
+/// service reads late or the run does, by far more than is accurate, and both are stamped.
 pub fn rung(whole: Span, seed: u64, works: u64) -> String {
     let load = rung_load(whole);
+    let wire = (works * 3 / 5).max(200);
     format!(
         r#"
 name = "selftest-rung"
@@ -118,6 +120,8 @@ give_up_after = "10s"
 timeout = "500ms"
 [submit]
 timeout = "500ms"
+[http]
+max_in_flight = {wire}
 [drain]
 limit = "4s"
 "#
