@@ -95,9 +95,9 @@ limit = "2m"
     )
 }
 
-/// A rung of the ladder: `works` works a second, each polled twice. The cap on what is on the wire is
-/// a fifth of a second of requests, so that it needs no more descriptors: where that many wait, the
-/// service reads late or the run does, by far more than is accurate, and both are stamped.
+/// A rung of the ladder: `works` works a second, each polled twice. The cap on what is on the wire
+/// is a fifth of a second of requests, so that it needs no more descriptors: where that many wait,
+/// the service reads late or the run does, by far more than is accurate, and both are stamped.
 pub fn rung(whole: Span, seed: u64, works: u64) -> String {
     let load = rung_load(whole);
     let wire = (works * 3 / 5).max(200);
