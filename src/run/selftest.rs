@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
 use super::over_http::OverHttp;
 use super::prepare::{self, Scenario};
 use super::state::Quote;
@@ -18,6 +20,7 @@ use crate::selftest::arrivals::{self, Offered};
 use crate::selftest::budget::{self, Budgets, Stamp};
 use crate::selftest::ladder::{Ladder, Limits, Rung};
 use crate::selftest::{Check, Harness, Machine, Selftest, Served, counts, latency, phases, table};
+use crate::shell::orders::Orders;
 use crate::shell::requests::{Sends, Sent};
 use crate::shell::run_directory::WORKS;
 use crate::shell::screen::{self, Screen, Show};
@@ -41,21 +44,33 @@ pub struct SelftestOptions {
 
 /// The exit code where a figure is not within what is promised.
 const NOT_WITHIN: u8 = 3;
+/// The exit code of a selftest that the operator broke off.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the selftest, shows and writes its result. The answer is the exit code.
 pub fn selftest(options: &SelftestOptions, out: &mut impl Write) -> Result<u8, Mistake> {
     let screen = Screen::new(options.show);
     let folder = Folder::create()?;
-    let at_end = folder.path.clone();
-    signals::end_at_once(move || remove(&at_end))?;
+    let (runs, orders) = unbounded_channel();
+    let (to, interrupted) = mpsc::channel();
+    signals::stop_runs(orders, to)?;
     let bench = Bench {
         folder: &folder.path,
         screen: &screen,
         whole: options.duration,
         seed: options.seed,
         clock: RunClock::starting_in(Span::ZERO),
+        runs,
+        interrupted,
     };
-    let result = bench.all()?;
+    let result = match bench.all() {
+        Ok(result) => result,
+        Err(Ending::Mistake(mistake)) => return Err(mistake),
+        Err(Ending::Interrupted) => {
+            screen.say("interrupted: nothing is kept");
+            return Ok(INTERRUPTED);
+        }
+    };
     drop(folder);
     screen.clear();
 
@@ -126,6 +141,22 @@ struct Bench<'a> {
     whole: Span,
     seed: u64,
     clock: RunClock,
+    /// Whoever stops runs is told of each.
+    runs: UnboundedSender<Orders>,
+    /// And says when they are to end.
+    interrupted: mpsc::Receiver<()>,
+}
+
+/// Why there is no result.
+enum Ending {
+    Mistake(Mistake),
+    Interrupted,
+}
+
+impl<E: Into<Mistake>> From<E> for Ending {
+    fn from(error: E) -> Self {
+        Self::Mistake(error.into())
+    }
 }
 
 /// A run that is over, from both sides.
@@ -137,7 +168,7 @@ struct Compared {
 }
 
 impl Bench<'_> {
-    fn all(&self) -> Result<Selftest, Mistake> {
+    fn all(&self) -> Result<Selftest, Ending> {
         let mut checks = Vec::new();
         let mut invalid = Vec::new();
         let says = |text: &str| self.screen.say(text);
@@ -170,7 +201,7 @@ impl Bench<'_> {
     }
 
     /// Climbs while there is time for one rung more.
-    fn climb(&self) -> Result<Ladder, Mistake> {
+    fn climb(&self) -> Result<Ladder, Ending> {
         let mut ladder = Ladder::default();
         let mut longest = Span(phases::rung_load(self.whole).0 + Span::from_secs(1).0);
         while let Some(works) = ladder.next() {
@@ -203,7 +234,7 @@ impl Bench<'_> {
 
     /// A run of this scenario against the built-in service, and what both sides know of it. Its
     /// send stamps go to `sends`, its files are read and thrown away.
-    fn run(&self, name: &str, text: &str, sends: Option<Sends>) -> Result<Compared, Mistake> {
+    fn run(&self, name: &str, text: &str, sends: Option<Sends>) -> Result<Compared, Ending> {
         let scenario = Scenario {
             plan: plan(text),
             resolved: text.to_owned(),
@@ -222,7 +253,12 @@ impl Bench<'_> {
         let venue = OverHttp::prepare(&scenario.plan, &options)?.watched(sends, to);
         let quiet = Screen::new(Show::Nothing);
         let quote = Quote::of_nothing();
-        let done = carry_out(venue, &scenario, &path, quiet, quote, |_| Ok(()))?;
+        let listen = |orders: &Orders| {
+            // Where nobody stops runs any more the process is about to end.
+            let _ = self.runs.send(orders.clone());
+            Ok(())
+        };
+        let done = carry_out(venue, &scenario, &path, quiet, quote, listen)?;
         let Done {
             json,
             outcome,
@@ -230,6 +266,9 @@ impl Bench<'_> {
             ..
         } = done;
         outcome?;
+        if self.interrupted.try_recv().is_ok() {
+            return Err(Ending::Interrupted);
+        }
         let works = fs::read(path.join(WORKS))?;
         remove(&path);
         let harness = Harness::read(&works, &json).map_err(Mistake)?;
