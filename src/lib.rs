@@ -24,6 +24,7 @@ pub mod wire;
 pub mod arrival;
 
 // 3 measurement
+pub mod estimate;
 pub mod record;
 
 // 4 decision

@@ -5,10 +5,8 @@ use std::{fs, io};
 
 use super::Mistake;
 use crate::report::text::number::{percent, tame, time};
-use crate::sim::{Like, Unlike};
-
-/// The curve of the sojourn time that a run leaves behind.
-const CURVE: &str = "sojourn_time.csv";
+use crate::scenario::earlier::{CURVE, Unlike};
+use crate::sim::Like;
 
 /// Characters of its path that are shown.
 const MOST_OF_PATH: usize = 200;

@@ -59,7 +59,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let api = profile::profile(&top.at("api"), mistakes);
     let load = stages::stages(&top, read, mistakes);
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
-    let poll = requests::poll(&top.at("poll"), &api, mistakes);
+    let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     Plan {
         name: top.text("name").to_owned(),
         seed,
@@ -143,6 +143,7 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
         api_key: at.secret("api_key"),
         intake_id: at.text("intake_id").to_owned(),
         visible_after: at.span("visible_after"),
+        retry_after_s: at.count("retry_after"),
         stalls: windows("stalls"),
         refusals: windows("refusals"),
         error_ratio: at.number("error_ratio"),

@@ -30,6 +30,8 @@ pub struct Answer<T> {
     pub said: Said<T>,
     /// The bucket after this request, where the service limits such requests.
     pub limit: Option<LimitState>,
+    /// The `Retry-After` of an answer that a work is open, in seconds. That of a 429 is its own.
+    pub ask_again_s: Option<u64>,
 }
 
 /// What an answer says; `T` is what was asked for.
@@ -163,16 +165,17 @@ const GARBAGE: &str = "<html><body>Oops, something went wrong</body></html>";
 const JSON: &str = "application/json";
 
 impl<T> Answer<T> {
+    fn retry_after_s(&self) -> Option<u64> {
+        match self.said {
+            Said::Refused(Refusal::Throttled { retry_after_s }) => Some(retry_after_s),
+            _ => self.ask_again_s,
+        }
+    }
+
     /// What the headers say about rates, as the default profile reads them.
     fn hint(&self) -> RateHint {
-        let retry_after = match self.said {
-            Said::Refused(Refusal::Throttled { retry_after_s }) => {
-                Some(Span::from_secs(retry_after_s))
-            }
-            _ => None,
-        };
         RateHint {
-            retry_after,
+            retry_after: self.retry_after_s().map(Span::from_secs),
             remaining: self.limit.map(|limit| Remaining {
                 requests: limit.remaining,
                 reset: Span::from_secs(limit.reset_s),
@@ -197,7 +200,7 @@ impl<T: Grant> Answer<T> {
         let answer = |status, content_type, body| HttpAnswer {
             status,
             content_type,
-            retry_after_s: None,
+            retry_after_s: self.retry_after_s(),
             allow: None,
             limit: self.limit,
             body,
@@ -207,10 +210,6 @@ impl<T: Grant> Answer<T> {
             Said::Garbage => Some(answer(T::STATUS, "text/html", Cow::Borrowed(GARBAGE))),
             Said::Reset { .. } => None,
             Said::Refused(refusal) => Some(HttpAnswer {
-                retry_after_s: match refusal {
-                    Refusal::Throttled { retry_after_s } => Some(*retry_after_s),
-                    _ => None,
-                },
                 // The status of success tells the two paths, and so their methods, apart.
                 allow: (*refusal == Refusal::WrongMethod).then_some(
                     if T::STATUS == Taken::STATUS {
@@ -314,6 +313,7 @@ mod tests {
             at: Tick::ZERO,
             said,
             limit: Some(LIMIT),
+            ask_again_s: None,
         }
     }
 

@@ -131,7 +131,12 @@ impl Service {
         } else {
             self.look_up(at, work_id, chance.trouble == Some(Trouble::Garbage))
         };
-        self.answer(Kind::Poll, at, chance.delay, said)
+        let is_open = matches!(said, Said::Granted(Word::Pending | Word::Running));
+        let ask_again_s = u64::from(self.plan.retry_after_s);
+        Answer {
+            ask_again_s: (is_open && ask_again_s > 0).then_some(ask_again_s),
+            ..self.answer(Kind::Poll, at, chance.delay, said)
+        }
     }
 
     /// A request that is refused for what it is, whatever the state of the service. It takes no
@@ -254,7 +259,12 @@ impl Service {
             Said::Reset { .. } => at,
             _ => at + delay,
         };
-        Answer { at, said, limit }
+        Answer {
+            at,
+            said,
+            limit,
+            ask_again_s: None,
+        }
     }
 }
 
