@@ -63,6 +63,12 @@ impl Curve {
         self.until() - self.last().area
     }
 
+    /// The first point by which a share has ended, in seconds; the last one if it never has.
+    pub fn reaches(&self, share: f64) -> f64 {
+        let at = self.points.partition_point(|point| point.share < share);
+        self.points.get(at).map_or(self.until(), |point| point.seconds)
+    }
+
     /// The share that has ended by an age.
     pub fn share(&self, seconds: f64) -> f64 {
         self.at(seconds).share
@@ -151,6 +157,8 @@ mod tests {
         close(curve.undetected(3.0, 5.0), 0.05);
         close(curve.undetected(6.0, 90.0), 0.0);
         assert_eq!(Curve::through([(1.0, 0.0)]), None);
+        close(curve.reaches(0.4), 3.0);
+        close(curve.reaches(0.9), 6.0);
     }
 
     proptest! {

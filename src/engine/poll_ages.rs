@@ -1,0 +1,248 @@
+//! `PollAges`: the policy `optimal`. Polls where the works of this run are found to end, at the
+//! polls a work that `fixed` would have taken.
+//!
+//! A tenth of the works explore (see [`super::explorers`]); the others are asked at the ages of
+//! [`Ages`]. Until 300 explorers have ended all are polled as by `fixed`, or by the curve of an
+//! earlier run. Every five seconds the curve and the price are found anew, at the end of an
+//! interval, so that the same run is the same again. Each shard learns by itself.
+//!
+//! The price is the one at which the curve expects the polls of `fixed`, or as many as the budget
+//! of polls has room for, corrected by what the works have really taken: for each lesson with
+//! enough works the polls that are aimed at go up or down by a part of what they were missed by (an
+//! integral controller on the logarithm).
+
+use super::explorers::Explorers;
+use super::poll_policy::NextSlot;
+use super::share::Share;
+use super::works::{Work, WorkTable};
+use crate::estimate::ages::{Ages, Gaps};
+use crate::estimate::curve::Curve;
+use crate::scenario::earlier::Ended;
+use crate::scenario::{Plan, PollPolicy};
+use crate::time::{Span, Tick};
+
+/// Explorers that must have ended before anything is learned of them.
+const ENOUGH: u64 = 300;
+/// From one lesson to the next.
+const LESSON: Span = Span::from_secs(5);
+/// The shortest gap is this part of the interval.
+const SHORTEST: f64 = 0.1;
+/// And never less than this: the clock of timers is not finer.
+const LEAST_GAP: Span = Span::from_millis(1);
+/// The share of the budget that polls are planned for: what is not planned for it must carry too.
+const OF_BUDGET: f64 = 0.95;
+/// Fewest polls a work that are planned: one sees the end.
+const FEWEST: f64 = 1.02;
+/// Works of which it is judged whether polls are too many.
+const JUDGED: u32 = 100;
+/// Which part of an error is corrected at once.
+const CORRECTED: f64 = 0.3;
+/// A correction goes no further than this factor, up or down.
+const MOST_CORRECTION: f64 = 4.0;
+
+/// Polls and the works that took them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    polls: u64,
+    works: u32,
+}
+
+/// The ages at which works are asked now.
+#[derive(Debug)]
+struct Learned {
+    ages: Ages,
+    price: f64,
+    /// Works that were accepted from here on were asked so from the first poll on.
+    since: Tick,
+    /// From here on those that leave are like all of them, and not the short ones alone.
+    mature: Tick,
+}
+
+/// When to ask, as it is known so far.
+#[derive(Debug)]
+pub(super) struct PollAges {
+    gaps: Gaps,
+    give_up_after: Span,
+    /// Requests a second that polls may take, and that polls and submits may take together.
+    polls_per_second: f64,
+    requests_per_second: f64,
+    explorers: Explorers,
+    learned: Option<Learned>,
+    correction: f64,
+    /// What the works that did not explore have taken since this was last judged.
+    taken: Taken,
+    /// Works that were accepted since the last lesson, and a second before it.
+    accepted: u32,
+    accepted_per_second: f64,
+    last_lesson: Tick,
+}
+
+impl PollAges {
+    /// For a share of a plan, if its policy is `optimal`.
+    pub(super) fn of(plan: &Plan, share: &Share) -> Option<Self> {
+        let PollPolicy::Optimal { longest } = plan.poll.policy else {
+            return None;
+        };
+        let interval = plan.poll.interval.seconds();
+        let shortest = (interval * SHORTEST).max(LEAST_GAP.seconds());
+        let longest = longest.seconds().max(shortest);
+        let rate = |bucket: Option<crate::scenario::Bucket>| {
+            bucket.map_or(f64::INFINITY, |bucket| bucket.rate.per_second())
+        };
+        let mut known = Self {
+            gaps: Gaps {
+                shortest,
+                longest,
+                unknown: interval.clamp(shortest, longest),
+            },
+            give_up_after: plan.poll.give_up_after,
+            polls_per_second: rate(share.polls),
+            requests_per_second: rate(share.limits).min(rate(share.max_rate)),
+            explorers: Explorers::new(plan.seed),
+            learned: None,
+            correction: 1.0,
+            taken: Taken::default(),
+            accepted: 0,
+            accepted_per_second: 0.0,
+            last_lesson: Tick::ZERO,
+        };
+        let earlier = plan.poll.like.as_deref().and_then(curve_of);
+        if let Some(curve) = earlier {
+            known.go_by(curve, Tick::ZERO);
+        }
+        Some(known)
+    }
+
+    /// When a work that was accepted at `at` is asked first, if it goes by ages.
+    pub(super) fn first(&mut self, place: u32, work: &Work, at: Tick) -> Option<Tick> {
+        self.accepted = self.accepted.saturating_add(1);
+        if self.explorers.take(place, work.seq) {
+            return None;
+        }
+        let learned = self.learned.as_ref()?;
+        let age = learned.ages.next(0.0, learned.price);
+        Some((work.sent + Span::from_secs_f64(age)).max(at))
+    }
+
+    /// The slot after a poll that was sent and answered then, if the work goes by ages. Where the
+    /// answer was late there is a gap behind it.
+    pub(super) fn next(
+        &self,
+        place: u32,
+        work: &Work,
+        (sent, answered): (Tick, Tick),
+    ) -> Option<NextSlot> {
+        let learned = self.learned.as_ref()?;
+        if self.explorers.has(place) {
+            return None;
+        }
+        let age = sent.since(work.sent).seconds();
+        let next = Span::from_secs_f64(learned.ages.next(age, learned.price));
+        let soonest = answered + Span::from_secs_f64(self.gaps.shortest);
+        Some(NextSlot {
+            due: (work.sent + next).max(soonest),
+            number: work.slot_number.saturating_add(1),
+            skipped: 0,
+        })
+    }
+
+    /// A work leaves: with its end, if a poll saw it.
+    pub(super) fn leaves(&mut self, place: u32, work: &Work, end: Option<Tick>) {
+        let age = |at: Tick| at.since(work.sent);
+        let open = work.last_open.get().map_or(Span::ZERO, age);
+        if self
+            .explorers
+            .leaves(place, work.polls, open, end.map(age))
+        {
+            return;
+        }
+        if let (Some(learned), Some(accepted)) = (&self.learned, work.accepted.get())
+            && accepted >= learned.since
+            && work.polls > 0
+        {
+            self.taken.works = self.taken.works.saturating_add(1);
+            self.taken.polls += u64::from(work.polls);
+        }
+    }
+
+    /// An interval ends: learns, if it is time.
+    pub(super) fn learn(&mut self, now: Tick, works: &WorkTable) {
+        let passed = now.since(self.last_lesson);
+        if passed < LESSON {
+            return;
+        }
+        self.last_lesson = now;
+        self.accepted_per_second = f64::from(self.accepted) / passed.seconds();
+        self.accepted = 0;
+        if self.explorers.ended() < ENOUGH {
+            return;
+        }
+        self.explorers.forget();
+        let found_open = |place: u32| {
+            let work = works.slot_at(place).and_then(|slot| works.get(slot));
+            let open = work.and_then(|work| Some(work.last_open.get()?.since(work.sent)));
+            open.unwrap_or_default()
+        };
+        if let Some(curve) = self.explorers.curve(found_open) {
+            self.correct(now);
+            self.go_by(curve, now);
+        }
+    }
+
+    /// Goes by a curve from now on.
+    fn go_by(&mut self, curve: Curve, now: Tick) {
+        let settled = Span::from_secs_f64(curve.reaches(0.99 * curve.known()));
+        let (since, mature) = self.learned.as_ref().map_or_else(
+            || (now, now + settled.min(self.give_up_after) + LESSON),
+            |learned| (learned.since, learned.mature),
+        );
+        let ages = Ages::new(curve, self.gaps);
+        let fixed = ages.cost_of_fixed(self.gaps.unknown).polls;
+        let polls = self.within_budget(fixed) * self.correction;
+        self.learned = Some(Learned {
+            price: ages.price_of(polls.max(FEWEST)),
+            ages,
+            since,
+            mature,
+        });
+    }
+
+    /// As many polls a work, or as there is room for, where the explorers take what they take.
+    fn within_budget(&self, polls: f64) -> f64 {
+        let works = self.accepted_per_second;
+        let room = (self.polls_per_second).min(self.requests_per_second - works) * OF_BUDGET;
+        if works <= 0.0 || room >= polls * works {
+            return polls;
+        }
+        let explorers = self.explorers.polls().unwrap_or(polls) * Explorers::SHARE;
+        let most = (room / works - explorers) / (1.0 - Explorers::SHARE);
+        most.clamp(FEWEST, polls.max(FEWEST))
+    }
+
+    /// Compares what works have taken with what the explorers have, or there was room for.
+    fn correct(&mut self, now: Tick) {
+        let is_mature = (self.learned.as_ref()).is_some_and(|learned| now >= learned.mature);
+        if !is_mature {
+            self.taken = Taken::default();
+            return;
+        }
+        let Some(fixed) = self.explorers.polls().filter(|_| self.taken.works >= JUDGED) else {
+            return;
+        };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "far fewer polls than 2^53 in five seconds"
+        )]
+        let taken = self.taken.polls as f64 / f64::from(self.taken.works);
+        let missed = libm::log(taken / self.within_budget(fixed));
+        let correction = self.correction * libm::exp(-CORRECTED * missed);
+        self.correction = correction.clamp(1.0 / MOST_CORRECTION, MOST_CORRECTION);
+        self.taken = Taken::default();
+    }
+}
+
+/// The curve of an earlier run.
+fn curve_of(ended: &[Ended]) -> Option<Curve> {
+    let share = |at: &Ended| (at.seconds, (at.completed + at.failed).min(1.0));
+    Curve::through(ended.iter().map(share))
+}
