@@ -4,7 +4,7 @@
 //! and less of all else: ages at which nobody asks stay unknown, and every work is asked at the
 //! same ones. So a tenth of the works, chosen by the seed and never by anything that they do, is
 //! polled at the interval from a random first phase on, and the curve is learned from their windows
-//! alone. Those that are still open count as such: without them the works that end soon would count
+//! alone. Until the first lesson all are, and all explore. Those that are still open count as such: without them the works that end soon would count
 //! for more than their share.
 //!
 //! What is held has a bound: so many open explorers, and a count for each different window on a
@@ -41,12 +41,13 @@ pub(super) struct Explorers {
     seen: BTreeMap<Between, f64>,
     ended: u64,
     weight: f64,
-    polls: f64,
+    /// The share of the works that explore.
+    share: f64,
 }
 
 impl Explorers {
-    /// The share of the works that explore.
-    pub(super) const SHARE: f64 = 0.1;
+    /// The share of the works that explore once something is learned.
+    pub(super) const FEW: f64 = 0.1;
 
     pub(super) fn new(seed: u64) -> Self {
         Self {
@@ -55,14 +56,14 @@ impl Explorers {
             seen: BTreeMap::new(),
             ended: 0,
             weight: 0.0,
-            polls: 0.0,
+            share: 1.0,
         }
     }
 
     /// Whether a work that was accepted explores.
     pub(super) fn take(&mut self, place: u32, seq: u64) -> bool {
         let chosen = self.open.len() < MOST_OPEN
-            && unit_at(self.seed, Purpose::EXPLORERS, seq) < Self::SHARE;
+            && unit_at(self.seed, Purpose::EXPLORERS, seq) < self.share;
         if chosen {
             self.open.insert(place);
         }
@@ -74,27 +75,26 @@ impl Explorers {
         self.open.contains(&place)
     }
 
-    /// A work leaves, asked so often: found open at one age, and ended at another if that was seen.
-    /// False if it was no explorer.
-    pub(super) fn leaves(&mut self, place: u32, polls: u32, open: Span, end: Option<Span>) -> bool {
+    /// From now on only a tenth of the works does.
+    pub(super) fn be_few(&mut self) {
+        self.share = Self::FEW;
+    }
+
+    /// A work leaves: found open at one age, and ended at another if that was seen. False if it was
+    /// no explorer.
+    pub(super) fn leaves(&mut self, place: u32, open: Span, end: Option<Span>) -> bool {
         if !self.open.remove(&place) {
             return false;
         }
         self.ended += u64::from(end.is_some());
         *self.seen.entry(between(open, end)).or_insert(0.0) += 1.0;
         self.weight += 1.0;
-        self.polls += f64::from(polls);
         true
     }
 
     /// How many were seen to end.
     pub(super) fn ended(&self) -> u64 {
         self.ended
-    }
-
-    /// Polls a work of those that have left, if any has.
-    pub(super) fn polls(&self) -> Option<f64> {
-        (self.weight > 0.0).then(|| self.polls / self.weight)
     }
 
     /// What is known of the ends of works, where the open ones were found so at these ages.
@@ -118,7 +118,6 @@ impl Explorers {
             *weight > 1e-3
         });
         self.weight /= 2.0;
-        self.polls /= 2.0;
     }
 }
 
@@ -174,6 +173,8 @@ mod tests {
     #[test]
     fn a_tenth_explores_and_no_more_than_there_is_room_for() {
         let mut explorers = Explorers::new(3);
+        assert!((0..500).all(|seq| explorers.take(1_000_000, seq)));
+        explorers.be_few();
         let chosen = (0..10_000).filter(|seq| explorers.take(*seq, u64::from(*seq)));
         let chosen = chosen.count();
         // Five standard errors of a binomial.
@@ -200,7 +201,7 @@ mod tests {
             explorers.open.insert(place);
             if seen <= watched {
                 let end = Some(seconds(seen));
-                assert!(explorers.leaves(place, 1, seconds(last_open(life)), end));
+                assert!(explorers.leaves(place, seconds(last_open(life)), end));
             } else {
                 open.insert(place, seconds(last_open(watched.min(life))));
             }
@@ -235,11 +236,10 @@ mod tests {
         for place in 0..20_000 {
             explorers.open.insert(place);
             let end = Some(seconds(2.0));
-            explorers.leaves(place, 3, seconds(1.0), end);
+            explorers.leaves(place, seconds(1.0), end);
         }
         explorers.forget();
         assert!((explorers.weight - MEMORY).abs() < 1e-9);
-        assert!((explorers.polls().unwrap() - 3.0).abs() < 1e-12);
         assert_eq!(explorers.ended(), 20_000);
     }
 }

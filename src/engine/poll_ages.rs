@@ -9,7 +9,9 @@
 //! The price is the one at which the curve expects the polls of `fixed`, or as many as the budget
 //! of polls has room for, corrected by what the works have really taken: for each lesson with
 //! enough works the polls that are aimed at go up or down by a part of what they were missed by (an
-//! integral controller on the logarithm).
+//! integral controller on the logarithm). They are compared with what `fixed` would have taken for
+//! the very same works, which have ended within their windows: so it matters little how long the
+//! works of five seconds happen to be.
 
 use super::explorers::Explorers;
 use super::poll_policy::NextSlot;
@@ -40,11 +42,13 @@ const CORRECTED: f64 = 0.3;
 /// A correction goes no further than this factor, up or down.
 const MOST_CORRECTION: f64 = 4.0;
 
-/// Polls and the works that took them.
+/// What works have taken that went by ages.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
-    polls: u64,
     works: u32,
+    polls: f64,
+    /// Polls that `fixed` is expected to have taken for the same works.
+    of_fixed: f64,
 }
 
 /// The ages at which works are asked now.
@@ -56,6 +60,21 @@ struct Learned {
     since: Tick,
     /// From here on those that leave are like all of them, and not the short ones alone.
     mature: Tick,
+}
+
+impl Learned {
+    /// The age at which a work has ended in the mean that was found open at one age and ended at
+    /// another: by the curve, and half-way where nothing ends by it.
+    fn ends_at(&self, open: f64, end: f64) -> f64 {
+        let curve = self.ages.curve();
+        let share = curve.share(end) - curve.share(open);
+        let lag = if share > 1e-9 {
+            curve.undetected(open, end) / share
+        } else {
+            (end - open) / 2.0
+        };
+        end - lag.min(end - open)
+    }
 }
 
 /// When to ask, as it is known so far.
@@ -108,6 +127,7 @@ impl PollAges {
         };
         let earlier = plan.poll.like.as_deref().and_then(curve_of);
         if let Some(curve) = earlier {
+            known.explorers.be_few();
             known.go_by(curve, Tick::ZERO);
         }
         Some(known)
@@ -150,19 +170,23 @@ impl PollAges {
     pub(super) fn leaves(&mut self, place: u32, work: &Work, end: Option<Tick>) {
         let age = |at: Tick| at.since(work.sent);
         let open = work.last_open.get().map_or(Span::ZERO, age);
-        if self
-            .explorers
-            .leaves(place, work.polls, open, end.map(age))
-        {
+        if self.explorers.leaves(place, open, end.map(age)) {
             return;
         }
-        if let (Some(learned), Some(accepted)) = (&self.learned, work.accepted.get())
-            && accepted >= learned.since
-            && work.polls > 0
-        {
-            self.taken.works = self.taken.works.saturating_add(1);
-            self.taken.polls += u64::from(work.polls);
+        let (Some(learned), Some(accepted)) = (&self.learned, work.accepted.get()) else {
+            return;
+        };
+        if accepted < learned.since || work.polls == 0 {
+            return;
         }
+        let accepted = age(accepted).seconds();
+        let followed = match end {
+            Some(end) => learned.ends_at(open.seconds(), age(end).seconds()) - accepted,
+            None => open.seconds() - accepted,
+        };
+        self.taken.works = self.taken.works.saturating_add(1);
+        self.taken.polls += f64::from(work.polls);
+        self.taken.of_fixed += followed.max(0.0) / self.gaps.unknown + 1.0;
     }
 
     /// An interval ends: learns, if it is time.
@@ -184,6 +208,7 @@ impl PollAges {
             open.unwrap_or_default()
         };
         if let Some(curve) = self.explorers.curve(found_open) {
+            self.explorers.be_few();
             self.correct(now);
             self.go_by(curve, now);
         }
@@ -192,10 +217,8 @@ impl PollAges {
     /// Goes by a curve from now on.
     fn go_by(&mut self, curve: Curve, now: Tick) {
         let settled = Span::from_secs_f64(curve.reaches(0.99 * curve.known()));
-        let (since, mature) = self.learned.as_ref().map_or_else(
-            || (now, now + settled.min(self.give_up_after) + LESSON),
-            |learned| (learned.since, learned.mature),
-        );
+        let since = self.learned.as_ref().map_or(now, |learned| learned.since);
+        let mature = since + settled.min(self.give_up_after) + LESSON;
         let ages = Ages::new(curve, self.gaps);
         let fixed = ages.cost_of_fixed(self.gaps.unknown).polls;
         let polls = self.within_budget(fixed) * self.correction;
@@ -207,34 +230,31 @@ impl PollAges {
         });
     }
 
-    /// As many polls a work, or as there is room for, where the explorers take what they take.
+    /// As many polls a work as `fixed` takes, or as there is room for beside the explorers, which
+    /// do take those of `fixed`.
     fn within_budget(&self, polls: f64) -> f64 {
         let works = self.accepted_per_second;
         let room = (self.polls_per_second).min(self.requests_per_second - works) * OF_BUDGET;
         if works <= 0.0 || room >= polls * works {
             return polls;
         }
-        let explorers = self.explorers.polls().unwrap_or(polls) * Explorers::SHARE;
-        let most = (room / works - explorers) / (1.0 - Explorers::SHARE);
+        let most = (room / works - polls * Explorers::FEW) / (1.0 - Explorers::FEW);
         most.clamp(FEWEST, polls.max(FEWEST))
     }
 
-    /// Compares what works have taken with what the explorers have, or there was room for.
+    /// Compares what works have taken with what `fixed` would have, or there was room for.
     fn correct(&mut self, now: Tick) {
         let is_mature = (self.learned.as_ref()).is_some_and(|learned| now >= learned.mature);
         if !is_mature {
             self.taken = Taken::default();
             return;
         }
-        let Some(fixed) = self.explorers.polls().filter(|_| self.taken.works >= JUDGED) else {
+        if self.taken.works < JUDGED {
             return;
-        };
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "far fewer polls than 2^53 in five seconds"
-        )]
-        let taken = self.taken.polls as f64 / f64::from(self.taken.works);
-        let missed = libm::log(taken / self.within_budget(fixed));
+        }
+        let works = f64::from(self.taken.works);
+        let aim = self.within_budget(self.taken.of_fixed / works);
+        let missed = libm::log(self.taken.polls / works / aim);
         let correction = self.correction * libm::exp(-CORRECTED * missed);
         self.correction = correction.clamp(1.0 / MOST_CORRECTION, MOST_CORRECTION);
         self.taken = Taken::default();
