@@ -27,7 +27,7 @@ const CELLS: usize = 4;
 const MEMORY: f64 = 10_000.0;
 /// Works that a law without memory, of the same mean, adds to those seen: where little was seen the
 /// curve goes by it, and polls go as by `fixed`.
-const GUESSED: f64 = 15.0;
+const GUESSED: f64 = 5.0;
 
 /// After one edge and not after another; without the second it had not happened by the first.
 type Between = (Edge, Option<Edge>);
