@@ -16,7 +16,7 @@ use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
 use crate::scenario::schema::schema_text;
 use crate::shell::limits::cores;
-use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WORKS};
+use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WINDOWS, WORKS};
 use crate::shell::screen::{self, Show};
 use crate::shell::secret;
 use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
@@ -250,11 +250,14 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     })?;
     let (intervals, histograms) = (bytes(INTERVALS)?, bytes(HISTOGRAMS)?);
     let works = fs::File::open(path(WORKS)).map_err(|error| missing(&path(WORKS), &error))?;
+    // Runs of earlier versions have none.
+    let windows = fs::read(path(WINDOWS)).unwrap_or_default();
     let written = fs::read(path(SUMMARY)).ok();
     let mut facts = Facts::of(&plan);
     facts.run_dir = flags.run_dir.display().to_string();
     let files = Files {
         intervals: &intervals,
+        windows: &windows,
         histograms: &histograms,
         works: &mut io::BufReader::new(works),
         summary: written.as_deref(),

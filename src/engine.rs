@@ -26,6 +26,7 @@ pub mod said;
 pub mod share;
 mod stopwatch;
 pub mod timers;
+mod watched;
 pub mod works;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -54,7 +55,7 @@ use said::{LastBodies, Words};
 use share::Share;
 use stopwatch::Stopwatch;
 use timers::TimerQueue;
-use works::WorkTable;
+use works::{Work, WorkTable};
 
 /// The length of an interval of the record.
 pub const INTERVAL: Span = Span(NANOS_PER_SECOND);
@@ -410,7 +411,15 @@ impl Engine {
         self.close_intervals(now);
         // The files tell time in microseconds: what happened at the very end of the interval before
         // gets one of its own.
-        self.close_interval(now.max(self.recorder.start() + Span(1_000)));
+        let end = now.max(self.recorder.start() + Span(1_000));
+        self.expire_held(end);
+        for slot in self.works.slots() {
+            let stage = self.works.get(slot).map(Work::stage);
+            if let Some(Stage::Waiting | Stage::Due | Stage::Polling) = stage {
+                self.saw_no_end(slot);
+            }
+        }
+        self.close_interval(end);
         for slot in self.works.slots() {
             let Some(work) = self.works.get(slot) else {
                 continue;
@@ -491,9 +500,7 @@ impl Engine {
     /// ends: what belongs to the load and what to the drain is told apart exactly.
     fn close_interval(&mut self, end: Tick) {
         self.expire_held(end);
-        if let Some(ages) = &mut self.ages {
-            ages.learn(end, &self.works);
-        }
+        self.learn_ages(end);
         let gauges = self.gauges(end);
         let stage = self
             .arrivals
@@ -511,7 +518,7 @@ impl Engine {
     }
 
     /// Books the end of a work: its row, and what its polls said last if it is stuck. Its record
-    /// stays, for a recheck or to be removed.
+    /// stays, for a recheck or to be removed. The answer is the row, if it has one.
     ///
     /// `detected` is when its terminal answer was read, and what told it.
     fn leave(
@@ -520,15 +527,10 @@ impl Engine {
         outcome: Outcome,
         detected: Option<(Tick, Source)>,
         body: Option<Box<str>>,
-    ) {
+    ) -> Option<&mut WorkRow> {
         self.timers.cancel(slot.index);
         let last_body = self.bodies.take(slot.index);
-        let Some(work) = self.works.get(slot) else {
-            return;
-        };
-        if let Some(ages) = &mut self.ages {
-            ages.leaves(slot.index, work, detected.map(|(at, _)| at));
-        }
+        let work = self.works.get(slot)?;
         let is_stuck = matches!(
             outcome,
             Outcome::Expired | Outcome::Lost | Outcome::Unresolved
@@ -538,7 +540,7 @@ impl Engine {
             *self.stuck.entry(last_word).or_insert(0) += 1;
         }
         if !self.has_row(outcome) {
-            return;
+            return None;
         }
         let id = self.works.id(slot.index);
         let row = WorkRow {
@@ -563,6 +565,7 @@ impl Engine {
         };
         let body = body.or(if is_stuck { last_body } else { None });
         self.settled.push(Settled { row, body });
+        self.settled.last_mut().map(|settled| &mut settled.row)
     }
 
     /// Books an arrival that is not sent.

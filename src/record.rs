@@ -4,19 +4,23 @@
 //! summary and the table of the README come from it or are tested against it.
 
 pub mod area;
+pub mod blocks;
 pub mod disturbance;
 pub mod interval;
 pub mod ledger;
 pub mod merge;
 pub mod row;
 pub mod snapshot;
+pub mod stamps;
 pub mod windows;
 
 use hdrhistogram::Histogram;
 
 use crate::time::{Span, Tick};
-use interval::Interval;
+use interval::{Interval, Seen};
 use ledger::{Count, Counts, Gauges};
+use stamps::Stamps;
+use windows::{Window, WindowCounter};
 
 /// A metric: a length of time between two events, in seconds in every file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -294,6 +298,8 @@ pub struct Recorder {
     counts: Counts,
     reported: Counts,
     histograms: Histograms,
+    windows: WindowCounter,
+    stamps: Stamps,
 }
 
 impl Recorder {
@@ -304,6 +310,8 @@ impl Recorder {
             counts: Counts::default(),
             reported: Counts::default(),
             histograms: Histograms::default(),
+            windows: WindowCounter::default(),
+            stamps: Stamps::default(),
         }
     }
 
@@ -320,6 +328,16 @@ impl Recorder {
     /// Records one value.
     pub fn record(&mut self, metric: Metric, value: Span) {
         self.histograms.record(metric, value);
+    }
+
+    /// Counts between which ages something happened to a work.
+    pub fn window(&mut self, window: Window) {
+        self.windows.count(window);
+    }
+
+    /// Ends by the service's clock, to be counted in.
+    pub fn stamps(&mut self) -> &mut Stamps {
+        &mut self.stamps
     }
 
     /// All counts since the run began.
@@ -348,6 +366,10 @@ impl Recorder {
             gauges,
             backlog_area,
             histograms: std::mem::take(&mut self.histograms),
+            seen: Seen {
+                windows: self.windows.take(),
+                stamps: std::mem::take(&mut self.stamps),
+            },
         };
         self.start = end;
         self.reported = self.counts.clone();

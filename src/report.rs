@@ -12,6 +12,7 @@ pub mod live;
 pub mod own_error;
 pub mod quantiles;
 pub mod rebuild;
+pub mod seen;
 pub mod slo;
 pub mod summary;
 pub mod text;

@@ -341,6 +341,8 @@ pub struct SimPlan {
     pub poll_delay: Law,
     /// One way between caller and service, in virtual time.
     pub network_delay: Law,
+    /// To what its answers tell when a work ended, by its own clock; none if they do not.
+    pub finished_at: Option<Span>,
     /// The bucket of the service.
     pub rate_limit: Option<Bucket>,
     /// What the bucket counts.

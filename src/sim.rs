@@ -44,6 +44,7 @@ pub(crate) fn quiet_plan() -> crate::scenario::SimPlan {
     use crate::scenario::{Law, RateScope, SimPlan};
     use crate::time::Span;
     SimPlan {
+        finished_at: None,
         workers: 0,
         service_time: Law::Fixed(Span::from_secs(1)),
         failed_service_time: None,

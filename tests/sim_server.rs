@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 fn quiet_plan() -> SimPlan {
     SimPlan {
+        finished_at: None,
         workers: 0,
         service_time: Law::Fixed(Span::ZERO),
         failed_service_time: None,

@@ -184,7 +184,7 @@ impl Engine {
                 hint,
             } => {
                 self.hear(at, &hint);
-                self.open(slot, sent, &status, known, body);
+                self.open(slot, (sent, at), &status, known, body);
                 self.ask_again(slot, (sent, at), Event::Open, hint.retry_after);
             }
             PollReply::Terminal(terminal, hint) => {
@@ -218,7 +218,7 @@ impl Engine {
     }
 
     /// Notes what an open answer says.
-    fn open(&mut self, slot: Slot, sent: Tick, status: &str, known: bool, body: Box<str>) {
+    fn open(&mut self, slot: Slot, (sent, at): Trip, status: &str, known: bool, body: Box<str>) {
         let word = self.words.number(status);
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -229,6 +229,12 @@ impl Engine {
         if !known && work.said.number() != Some(word) {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
+        if self.plan.api.begun.iter().any(|begun| **begun == *status) {
+            self.saw_begun(slot, at);
+        }
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
         work.said = Said::word(word);
         work.last_open = MaybeTick::at(sent);
         if !self.bodies.keep(slot.index, body) {
@@ -326,6 +332,7 @@ impl Engine {
         work.said = Said::word(self.words.number(&terminal.status));
         let intended = work.intended;
         self.record_end(intended, at, outcome);
+        self.saw_end(slot, at, &terminal, source);
         let Terminal {
             ending,
             finished,
@@ -333,9 +340,8 @@ impl Engine {
             ..
         } = terminal;
         let body = (ending == Ending::Failed).then_some(body);
-        self.leave(slot, outcome, Some((at, source)), body);
-        if let Some(last) = self.settled.last_mut() {
-            last.row.finished = finished;
+        if let Some(row) = self.leave(slot, outcome, Some((at, source)), body) {
+            row.finished = finished;
         }
         self.backlog.leave(at);
         self.forget_later(slot.index, at);
@@ -352,10 +358,10 @@ impl Engine {
             Count::Lost
         };
         self.recorder.count(count);
+        self.saw_no_end(slot);
         self.backlog.leave(at);
-        self.leave(slot, outcome, None, body);
-        if let Some(last) = self.settled.last_mut() {
-            last.row.settled = Some(at);
+        if let Some(row) = self.leave(slot, outcome, None, body) {
+            row.settled = Some(at);
         }
         self.forget_later(slot.index, at);
         self.works.remove(slot);

@@ -359,11 +359,10 @@ impl Engine {
         }
         self.closed_loop.hears(slot);
         self.submitting -= 1;
-        self.leave(slot, outcome, None, Some(detail));
-        self.works.remove(slot);
-        if let Some(last) = self.settled.last_mut() {
-            last.row.fault = Some(fault);
-            last.row.maybe_accepted = maybe_accepted;
+        if let Some(row) = self.leave(slot, outcome, None, Some(detail)) {
+            row.fault = Some(fault);
+            row.maybe_accepted = maybe_accepted;
         }
+        self.works.remove(slot);
     }
 }

@@ -13,6 +13,7 @@
 //! the very same works, which have ended within their windows: so it matters little how long the
 //! works of five seconds happen to be.
 
+use super::Engine;
 use super::explorers::Explorers;
 use super::poll_policy::NextSlot;
 use super::share::Share;
@@ -22,6 +23,7 @@ use crate::estimate::curve::Curve;
 use crate::scenario::earlier::Ended;
 use crate::scenario::{Plan, PollPolicy};
 use crate::time::{Span, Tick};
+use crate::work::Slot;
 
 /// Explorers that must have ended before anything is learned of them.
 const ENOUGH: u64 = 300;
@@ -96,6 +98,22 @@ pub(super) struct PollAges {
     last_lesson: Tick,
 }
 
+impl Engine {
+    /// An interval ends.
+    pub(super) fn learn_ages(&mut self, now: Tick) {
+        if let Some(ages) = &mut self.ages {
+            ages.learn(now, &self.works);
+        }
+    }
+
+    /// A work is followed no longer: with its end, if a poll saw it.
+    pub(super) fn saw_of_ages(&mut self, slot: Slot, end: Option<Tick>) {
+        if let (Some(ages), Some(work)) = (&mut self.ages, self.works.get(slot)) {
+            ages.leaves(slot.index, work, end);
+        }
+    }
+}
+
 impl PollAges {
     /// For a share of a plan, if its policy is `optimal`.
     pub(super) fn of(plan: &Plan, share: &Share) -> Option<Self> {
@@ -167,7 +185,7 @@ impl PollAges {
     }
 
     /// A work leaves: with its end, if a poll saw it.
-    pub(super) fn leaves(&mut self, place: u32, work: &Work, end: Option<Tick>) {
+    fn leaves(&mut self, place: u32, work: &Work, end: Option<Tick>) {
         let age = |at: Tick| at.since(work.sent);
         let open = work.last_open.get().map_or(Span::ZERO, age);
         if self.explorers.leaves(place, open, end.map(age)) {
@@ -190,7 +208,7 @@ impl PollAges {
     }
 
     /// An interval ends: learns, if it is time.
-    pub(super) fn learn(&mut self, now: Tick, works: &WorkTable) {
+    fn learn(&mut self, now: Tick, works: &WorkTable) {
         let passed = now.since(self.last_lesson);
         if passed < LESSON {
             return;

@@ -1,7 +1,8 @@
 //! `WorkTable`: the works that are followed, in generational slots.
 //!
 //! A work is a record of 96 bytes, its id included, in chunks that are never moved. What few works
-//! have stands aside: ids of more than 40 bytes, and poll URLs that the service gave.
+//! have stands aside: ids of more than 40 bytes, poll URLs that the service gave, and when a work
+//! was seen to have begun.
 
 use std::hint::black_box;
 use std::num::NonZeroU16;
@@ -9,6 +10,7 @@ use std::num::NonZeroU16;
 use super::chunks::{Aside, Chunks};
 use super::lifecycle::{Stage, StageByte};
 use super::said::Said;
+use crate::record::windows::Edge;
 use crate::time::{MaybeTick, Tick};
 use crate::work::{Slot, WorkId};
 
@@ -126,7 +128,12 @@ pub struct WorkTable {
     free: Vec<u32>,
     long_ids: Aside,
     urls: Aside,
+    /// Between which ages the work at a place began; no memory where none was seen to.
+    begun: Chunks<(Edge, Edge)>,
 }
+
+/// No work begins by the age of 0, as far as windows tell.
+const NOT_BEGUN: (Edge, Edge) = (Edge::ZERO, Edge::ZERO);
 
 impl WorkTable {
     /// Gives the work a place.
@@ -163,6 +170,9 @@ impl WorkTable {
             return;
         }
         self.places[slot.index] = None;
+        if let Some(begun) = self.begun.get_mut(slot.index) {
+            *begun = NOT_BEGUN;
+        }
         self.long_ids.take(slot.index);
         self.urls.take(slot.index);
         self.free.push(slot.index);
@@ -201,6 +211,20 @@ impl WorkTable {
     /// The poll URL that the service gave to the work at a place.
     pub fn url(&self, place: u32) -> Option<&str> {
         self.urls.get(place)
+    }
+
+    /// A poll saw that the work had begun, after the one age and not after the other.
+    pub fn begin(&mut self, slot: Slot, from: Edge, to: Edge) {
+        if self.get(slot).is_some() {
+            self.begun.reach(slot.index, || NOT_BEGUN);
+            self.begun[slot.index] = (from, to);
+        }
+    }
+
+    /// Between which ages the work at a place began, where a poll saw that it had.
+    pub fn begun(&self, place: u32) -> Option<(Edge, Edge)> {
+        let begun = self.begun.get(place).copied();
+        begun.filter(|begun| *begun != NOT_BEGUN)
     }
 
     /// The slot of the work at a place.
@@ -275,6 +299,19 @@ mod tests {
                 assert_eq!(works.id(slot.index), "");
             }
         }
+    }
+
+    #[test]
+    fn a_begin_leaves_with_its_work() {
+        let mut works = WorkTable::default();
+        let slot = works.insert(work(0));
+        assert_eq!(works.begun(slot.index), None);
+        let to = Edge::LAST;
+        works.begin(slot, Edge::ZERO, to);
+        assert_eq!(works.begun(slot.index), Some((Edge::ZERO, to)));
+        works.remove(slot);
+        let next = works.insert(work(1));
+        assert_eq!((next.index, works.begun(next.index)), (slot.index, None));
     }
 
     #[test]

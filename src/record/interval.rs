@@ -2,7 +2,31 @@
 
 use super::Histograms;
 use super::ledger::{Counts, Gauges};
+use super::stamps::Stamps;
+use super::windows::Windows;
 use crate::time::{Span, Tick};
+
+/// What was seen of the ends of works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Between which ages they ended.
+    pub windows: Windows,
+    /// When they ended by the service's own clock.
+    pub stamps: Stamps,
+}
+
+impl Seen {
+    /// Adds those of another shard or time.
+    pub fn merge(&mut self, other: &Self) {
+        self.windows.merge(&other.windows);
+        self.stamps.merge(&other.stamps);
+    }
+
+    /// Whether nothing was seen.
+    pub fn is_empty(&self) -> bool {
+        self.windows.different() == 0 && self.stamps.is_empty()
+    }
+}
 
 /// One interval.
 #[derive(Clone, Debug)]
@@ -21,6 +45,8 @@ pub struct Interval {
     pub backlog_area: Span,
     /// The samples that were taken in it.
     pub histograms: Histograms,
+    /// What was seen of the ends of works in it.
+    pub seen: Seen,
 }
 
 impl Interval {

@@ -70,6 +70,7 @@ impl Merge {
                 Some(whole) => {
                     whole.counts.merge(&part.counts);
                     whole.histograms.merge(&part.histograms);
+                    whole.seen.merge(&part.seen);
                     whole.backlog_area = Span(whole.backlog_area.0 + part.backlog_area.0);
                 }
             }
@@ -86,6 +87,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::interval::Seen;
     use crate::record::ledger::{Count, Counts};
     use crate::record::{Histograms, Metric};
     use crate::time::Tick;
@@ -110,6 +112,7 @@ mod tests {
             },
             backlog_area: Span(sent),
             histograms,
+            seen: Seen::default(),
         }
     }
 

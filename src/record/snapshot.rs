@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::ledger::{Count, Counts, Gauges, balance};
-use super::{CATALOGUE, Histograms, interval::Interval};
-use crate::time::Tick;
+use super::{CATALOGUE, Histograms, blocks::Blocks, interval::Interval};
+use crate::time::{Span, Tick};
 
 /// All that was measured until an instant.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub gauges: Gauges,
     /// Every sample.
     pub histograms: Histograms,
+    /// What was seen of the ends of works.
+    pub seen: Blocks,
     /// Open, expired and lost works by their last status word.
     pub stuck: BTreeMap<Box<str>, u64>,
     /// The end of the last interval.
@@ -27,6 +29,14 @@ impl Snapshot {
     /// The key in [`Snapshot::stuck`] of works that no poll has ever had a word for.
     pub const NO_WORD: &str = "(none)";
 
+    /// Nothing yet, of a load of this planned length.
+    pub fn of_load(load: Span) -> Self {
+        Self {
+            seen: Blocks::for_load(load),
+            ..Self::default()
+        }
+    }
+
     /// Adds an interval. The gauges become those of the newest one.
     pub fn absorb(&mut self, interval: &Interval) {
         self.counts.merge(&interval.counts);
@@ -34,6 +44,7 @@ impl Snapshot {
             self.sent_in_load += interval.counts.get(Count::Sent);
         }
         self.histograms.merge(&interval.histograms);
+        self.seen.add(interval.end(), &interval.seen);
         if interval.end() >= self.end {
             self.gauges = interval.gauges;
             self.end = interval.end();

@@ -10,9 +10,7 @@
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
 //! many works as you like take no more memory than there are different windows.
 
-use std::collections::VecDeque;
-
-use crate::time::{Span, Tick};
+use crate::time::Span;
 
 /// An octave of the grid has 2 to this many cells: each is between 0.8 and 1.6 % of its age.
 const CELL_BITS: u32 = 6;
@@ -245,94 +243,6 @@ impl WindowCounter {
     }
 }
 
-/// Windows of one stretch of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// When it ended.
-    pub end: Tick,
-    /// What ended in it.
-    pub windows: Windows,
-}
-
-/// Different windows that all blocks together hold at most, unless there are more in one block.
-const MOST_HELD: usize = 1 << 20;
-/// Blocks at most.
-const MOST_BLOCKS: usize = 512;
-
-/// The windows of a run, in stretches of time of one length. Where they would be too many, each is
-/// joined with its neighbour, so that what is held in memory has a bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WindowBlocks {
-    /// The length of one.
-    length: Span,
-    blocks: VecDeque<Block>,
-}
-
-impl WindowBlocks {
-    /// None yet, in stretches of this length.
-    pub fn of(length: Span) -> Self {
-        Self {
-            length: length.max(Span(1)),
-            blocks: VecDeque::new(),
-        }
-    }
-
-    /// Adds what ended in an interval.
-    pub fn add(&mut self, interval_end: Tick, windows: &Windows) {
-        if windows.counted.is_empty() {
-            return;
-        }
-        let end = interval_end.rounded_up(self.length);
-        let place = self.blocks.partition_point(|block| block.end < end);
-        match self.blocks.get_mut(place).filter(|block| block.end == end) {
-            Some(block) => block.windows.merge(windows),
-            None => self.blocks.insert(
-                place,
-                Block {
-                    end,
-                    windows: windows.clone(),
-                },
-            ),
-        }
-        while self.blocks.len() > 1 && self.is_too_much() {
-            self.join();
-        }
-    }
-
-    /// The length of one.
-    pub fn length(&self) -> Span {
-        self.length
-    }
-
-    /// Each block with anything in it, in the order of time.
-    pub fn iter(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter()
-    }
-
-    /// All of the run.
-    pub fn sum(&self) -> Windows {
-        let all = self.blocks.iter().flat_map(|block| block.windows.iter());
-        Windows::of(all.collect())
-    }
-
-    fn is_too_much(&self) -> bool {
-        let held: usize = (self.iter()).map(|block| block.windows.different()).sum();
-        held > MOST_HELD || self.blocks.len() > MOST_BLOCKS
-    }
-
-    fn join(&mut self) {
-        let blocks = std::mem::take(&mut self.blocks);
-        self.length = Span(self.length.0.saturating_mul(2));
-        for block in blocks {
-            let end = block.end.rounded_up(self.length);
-            match self.blocks.back_mut().filter(|last| last.end == end) {
-                Some(last) => last.windows.merge(&block.windows),
-                None => self.blocks.push_back(Block { end, ..block }),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,41 +304,17 @@ mod tests {
             let windows: Vec<_> = windows.collect();
             let (first, second) = windows.split_at(cut.min(windows.len()));
             let mut sum = Windows::default();
-            let mut blocks = WindowBlocks::of(Span(10));
-            for (end, part) in [(7, first), (25, second)] {
+            for part in [first, second] {
                 let mut counter = WindowCounter::default();
                 for window in part {
                     counter.count(*window);
                 }
                 let part = counter.take();
                 sum.merge(&part);
-                blocks.add(Tick(end), &part);
             }
             let expected = Windows::of(windows.iter().map(|window| (*window, 1)).collect());
             prop_assert_eq!(&sum, &expected);
-            prop_assert_eq!(blocks.sum(), expected);
             prop_assert_eq!(sum.iter().map(|(_, works)| works).sum::<u64>(), seen.len() as u64);
         }
-    }
-
-    #[test]
-    fn blocks_are_joined_where_they_become_too_many() {
-        let mut blocks = WindowBlocks::of(Span(10));
-        let one = |age| Windows::of(vec![(Window::point(Happening::Failed, Span(age)), 1)]);
-        let most = u64::try_from(MOST_BLOCKS).unwrap();
-        for number in 0..most {
-            blocks.add(Tick(number * 10 + 1), &one(number));
-        }
-        assert_eq!(
-            (blocks.length(), blocks.iter().count()),
-            (Span(10), MOST_BLOCKS)
-        );
-        blocks.add(Tick(most * 10 + 1), &one(0));
-        assert_eq!(blocks.length(), Span(20));
-        assert_eq!(blocks.iter().count(), MOST_BLOCKS / 2 + 1);
-        assert_eq!(
-            blocks.sum().iter().map(|(_, works)| works).sum::<u64>(),
-            most + 1
-        );
     }
 }

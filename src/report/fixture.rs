@@ -6,6 +6,7 @@ use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::row::{Settled, WorkRow};
 use crate::record::snapshot::Snapshot;
+use crate::record::windows::{Happening, Window};
 use crate::record::{Metric, Recorder};
 use crate::scenario::{Judge, Lane, Relation, Slo, Statistic, ValidityLimits};
 use crate::time::{Span, Tick};
@@ -115,6 +116,11 @@ pub(super) fn run() -> Run {
             gauges.in_flight = gauges.submitting;
             gauges.queued += u64::from(row.intended < to && row.sent.is_none_or(|at| at >= to));
         }
+        for (_, settled) in works.iter().filter(|_| second == 6) {
+            if settled.row.outcome == Outcome::Unresolved {
+                window(&mut recorder, &settled.row);
+            }
+        }
         let stage = (second <= 3).then_some(0);
         intervals.push(recorder.close(to, stage, gauges, area));
         from = to;
@@ -179,10 +185,31 @@ fn record(r: &mut Recorder, row: &WorkRow, inside: &impl Fn(Option<Tick>) -> boo
         r.record(Metric::PollWaitGate, Span::ZERO);
         r.record(Metric::PollLag, Span(200_000));
     }
+    if row.accepted.is_some() {
+        window(r, row);
+    }
     if let (Some(metric), Some(detected)) = (metric, row.detected) {
         r.count(Count::Terminal);
         r.record(metric, detected.since(row.intended));
         r.record(Metric::TimeToTerminal, detected.since(row.intended));
+    }
+}
+
+/// What polls saw of the end of a work.
+fn window(r: &mut Recorder, row: &WorkRow) {
+    let sent = row.sent.expect("accepted works were sent");
+    let age = |at: Tick| at.since(sent);
+    let open = row.last_open.map_or(Span::ZERO, age);
+    let what = match row.outcome {
+        Outcome::Failed => Happening::Failed,
+        _ => Happening::Completed,
+    };
+    r.window(match row.detected {
+        Some(at) => Window::seen(what, open, age(at)),
+        None => Window::censored(Happening::Completed, open),
+    });
+    if let (Some(stamp), Some(open), Some(at)) = (row.finished, row.last_open, row.detected) {
+        r.stamps().count(what, stamp, [sent, open, at]);
     }
 }
 

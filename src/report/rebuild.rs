@@ -11,12 +11,13 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::csv::BACKLOG_AREA;
 use super::hlog::{self, tick};
+use super::seen;
 use super::summary::{self, Recalled};
 use super::{EndedBy, Facts, Reason, check_area, text::number};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
 use crate::record::area::AreaBooks;
-use crate::record::interval::Interval;
+use crate::record::interval::{Interval, Seen};
 use crate::record::ledger::{Count, Gauges};
 use crate::record::snapshot::Snapshot;
 use crate::time::{Span, Tick};
@@ -30,6 +31,8 @@ pub const NOT_RECORDED: &str = "(not recorded)";
 pub struct Files<'a> {
     /// `intervals.csv`
     pub intervals: &'a [u8],
+    /// `windows.csv`; nothing of a run of an earlier version.
+    pub windows: &'a [u8],
     /// `histograms.hlog`
     pub histograms: &'a [u8],
     /// `works.csv`, read in one pass: it may be larger than memory.
@@ -83,6 +86,7 @@ impl std::error::Error for Unreadable {}
 pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
     let Files {
         intervals: written,
+        windows,
         histograms,
         works,
         summary: earlier,
@@ -99,13 +103,15 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         .max()
         .unwrap_or(Tick::ZERO);
 
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Snapshot::of_load(facts.load_planned);
     for row in rows.iter().filter(|row| row.end() <= end) {
         snapshot.absorb(row);
     }
     for (_, histograms) in log.intervals.iter().filter(|(at, _)| *at <= end) {
         snapshot.histograms.merge(histograms);
     }
+    let (seen, windows_torn) = seen::read(windows, facts.load_planned)?;
+    snapshot.seen = seen;
     let recalled = earlier.and_then(|bytes| summary::recall(bytes, &facts));
     let Recalled {
         mut facts,
@@ -128,6 +134,7 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
     for (file, torn) in [
         ("intervals.csv", rows_torn || last_row > end),
         ("histograms.hlog", log.torn),
+        ("windows.csv", windows_torn),
         ("works.csv", works_torn),
     ] {
         if torn {
@@ -181,7 +188,7 @@ impl io::Read for Ending<'_> {
 
 /// Reads a CSV file row by row. Returns whether its end was cut off: a row that cannot be read is
 /// an error only if another one comes after it.
-fn rows(
+pub(super) fn rows(
     file: &'static str,
     from: &mut dyn io::Read,
     needed: &[&str],
@@ -225,7 +232,7 @@ fn rows(
 }
 
 /// The columns of a file by name.
-struct Columns(Vec<String>);
+pub(super) struct Columns(Vec<String>);
 
 impl Columns {
     /// Reads one record; the error names its line.
@@ -248,14 +255,14 @@ impl Columns {
         self.0.iter().position(|column| column == name)
     }
 
-    fn cell<'a>(&self, record: &'a StringRecord, name: &str) -> &'a str {
+    pub(super) fn cell<'a>(&self, record: &'a StringRecord, name: &str) -> &'a str {
         self.place(name)
             .and_then(|place| record.get(place))
             .unwrap_or("")
     }
 
     /// A count; 0 where the column is not there, as in files of an earlier version.
-    fn count(&self, record: &StringRecord, name: &str) -> Result<u64, String> {
+    pub(super) fn count(&self, record: &StringRecord, name: &str) -> Result<u64, String> {
         let Some(place) = self.place(name) else {
             return Ok(0);
         };
@@ -276,7 +283,7 @@ impl Columns {
         }
     }
 
-    fn time(&self, record: &StringRecord, name: &str) -> Result<Tick, String> {
+    pub(super) fn time(&self, record: &StringRecord, name: &str) -> Result<Tick, String> {
         let cell = self.cell(record, name);
         tick(cell).ok_or_else(|| {
             let found = cell.escape_debug();
@@ -328,6 +335,7 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
         },
         backlog_area: columns.time(record, BACKLOG_AREA)?.since(Tick::ZERO),
         histograms: Histograms::default(),
+        seen: Seen::default(),
     };
     for what in Count::ALL {
         interval.counts.add(*what, count(what.name())?);

@@ -82,7 +82,7 @@ impl Collector {
             merge: Merge::new(shards),
             shards: (0..shards).map(|_| Told::default()).collect(),
             closes: false,
-            snapshot: Snapshot::default(),
+            snapshot: Snapshot::of_load(crate::arrival::length(&plan.load)),
             area: plan.report.works.then(AreaBooks::default),
             unwritable: None,
         }
@@ -313,6 +313,7 @@ mod tests {
             },
             backlog_area: Span::ZERO,
             histograms: Histograms::default(),
+            seen: crate::record::interval::Seen::default(),
         };
         Message::Interval(Box::new(interval), Health::default())
     }

@@ -12,6 +12,8 @@ pub struct Profile {
     pub poll: PollShape,
     /// Which answers end a work.
     pub terminal: TerminalRule,
+    /// Words of open answers, as they are shown, that mean that the work has begun.
+    pub begun: Vec<Box<str>>,
     /// When this key is present and neither null nor false in a terminal answer, the work failed.
     pub failed_if: Option<Pointer>,
     /// Where a terminal answer says when the work ended.

@@ -29,6 +29,7 @@ impl Default for Profile {
                 failed: words(&["failed"]),
                 open: words(&["pending", "running"]),
             },
+            begun: vec!["running".into()],
             failed_if: None,
             finished_at: None,
             denied: vec![404],

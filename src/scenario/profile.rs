@@ -30,6 +30,12 @@ pub(super) fn profile(api: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> Profile 
         submit,
         poll,
         terminal: rule(&terminal, mistakes),
+        begun: terminal
+            .items("begun")
+            .iter()
+            .filter_map(|item| item.value().map(Value::json))
+            .map(as_said)
+            .collect(),
         failed_if: terminal.pointer("failed_if"),
         finished_at: terminal.pointer("finished_at"),
         denied: api.statuses("poll.denied"),
@@ -161,6 +167,14 @@ fn rule(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> TerminalRule {
                 open: words("open"),
             }
         }
+    }
+}
+
+/// A word as it is shown: the content of a string, the text of anything else.
+fn as_said(word: Json) -> Box<str> {
+    match word {
+        Json::String(text) => text.into(),
+        other => other.to_string().into(),
     }
 }
 

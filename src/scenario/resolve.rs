@@ -134,6 +134,7 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
         accept_delay: at.law("accept_delay"),
         poll_delay: at.law("poll_delay"),
         network_delay: at.law("network_delay"),
+        finished_at: at.maybe("finished_at").map(|_| at.span("finished_at")),
         rate_limit: at.bucket("rate_limit", "rate_burst"),
         rate_scope: match at.text("rate_scope") {
             "submit" => RateScope::Submit,

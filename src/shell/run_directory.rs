@@ -9,6 +9,7 @@ use crate::record::row::Settled;
 use crate::report::csv::{IntervalWriter, WorkWriter};
 use crate::report::failures::Failures;
 use crate::report::hlog;
+use crate::report::seen::SeenWriter;
 use crate::scenario::ReportPlan;
 use crate::time::Span;
 use crate::work::Outcome;
@@ -23,6 +24,8 @@ pub const INTERVALS: &str = "intervals.csv";
 pub const WORKS: &str = "works.csv";
 /// Histograms by interval.
 pub const HISTOGRAMS: &str = "histograms.hlog";
+/// Between which ages works ended.
+pub const WINDOWS: &str = "windows.csv";
 /// Bodies that explain.
 pub const FAILURES: &str = "failures.jsonl";
 
@@ -47,6 +50,7 @@ pub struct RunDirectory {
     has_rows: bool,
     works: WorkWriter<BufWriter<File>>,
     intervals: IntervalWriter<BufWriter<File>>,
+    windows: SeenWriter<BufWriter<File>>,
     histograms: BufWriter<File>,
     coarse: hlog::Coarse,
     failure_lines: BufWriter<File>,
@@ -80,6 +84,8 @@ impl RunDirectory {
             works: WorkWriter::new(open(WORKS)?).map_err(|error| unwritable(&at(WORKS), &error))?,
             intervals: IntervalWriter::new(open(INTERVALS)?)
                 .map_err(|error| unwritable(&at(INTERVALS), &error))?,
+            windows: SeenWriter::new(open(WINDOWS)?, load)
+                .map_err(|error| unwritable(&at(WINDOWS), &error))?,
             histograms: open(HISTOGRAMS)?,
             coarse: hlog::Coarse::new(load),
             failure_lines: open(FAILURES)?,
@@ -123,6 +129,9 @@ impl RunDirectory {
         self.intervals
             .write(interval)
             .map_err(|error| self.failed(INTERVALS, &error))?;
+        self.windows
+            .write(interval)
+            .map_err(|error| self.failed(WINDOWS, &error))?;
         self.coarse
             .write(&mut self.histograms, interval)
             .map_err(|error| unwritable(&self.path.join(HISTOGRAMS), &error))?;
@@ -139,6 +148,9 @@ impl RunDirectory {
     }
 
     fn finish_rows(&mut self) -> Written {
+        self.windows
+            .finish()
+            .map_err(|error| self.failed(WINDOWS, &error))?;
         self.coarse
             .finish(&mut self.histograms)
             .map_err(|error| unwritable(&self.path.join(HISTOGRAMS), &error))?;
@@ -154,6 +166,9 @@ impl RunDirectory {
         self.works
             .flush()
             .map_err(|error| self.failed(WORKS, &error))?;
+        self.windows
+            .flush()
+            .map_err(|error| self.failed(WINDOWS, &error))?;
         self.failure_lines
             .flush()
             .map_err(|error| self.failed(FAILURES, &error))?;

@@ -7,8 +7,8 @@
 use super::http_answer::{HttpAnswer, LimitState};
 use crate::time::{Span, Tick};
 use crate::work::{
-    Ending, Family, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining, Terminal,
-    WorkId,
+    Ending, Family, Fault, IntakeReply, Policy, PollReply, PollUrl, RateHint, Remaining,
+    ServiceTime, Terminal, WorkId,
 };
 use std::borrow::Cow;
 
@@ -32,6 +32,8 @@ pub struct Answer<T> {
     pub limit: Option<LimitState>,
     /// The `Retry-After` of an answer that a work is open, in seconds. That of a 429 is its own.
     pub ask_again_s: Option<u64>,
+    /// When the work ended by the clock of the service, where it ended and the service says so.
+    pub finished: Option<ServiceTime>,
 }
 
 /// What an answer says; `T` is what was asked for.
@@ -97,12 +99,12 @@ pub enum Refusal {
 /// What is granted: a status of success and its body.
 trait Grant {
     const STATUS: u16;
-    fn body(&self) -> Cow<'static, str>;
+    fn body(&self, finished: Option<ServiceTime>) -> Cow<'static, str>;
 }
 
 impl Grant for Taken {
     const STATUS: u16 = 202;
-    fn body(&self) -> Cow<'static, str> {
+    fn body(&self, _: Option<ServiceTime>) -> Cow<'static, str> {
         // An id is of our own making: there is nothing in it to escape.
         format!(r#"{{"work_id":"{}"}}"#, self.work_id).into()
     }
@@ -110,13 +112,19 @@ impl Grant for Taken {
 
 impl Grant for Word {
     const STATUS: u16 = 200;
-    fn body(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
+    fn body(&self, finished: Option<ServiceTime>) -> Cow<'static, str> {
+        let body = match self {
             Self::Pending => r#"{"status":"pending"}"#,
             Self::Running => r#"{"status":"running"}"#,
             Self::Completed => r#"{"status":"completed","result":{"simulated":true}}"#,
             Self::Failed => r#"{"status":"failed","error":"the simulated work failed"}"#,
-        })
+        };
+        let Some(ServiceTime(micros)) = finished else {
+            return Cow::Borrowed(body);
+        };
+        let (whole, part) = (micros / 1_000_000, micros % 1_000_000);
+        let rest = body.strip_prefix('{').unwrap_or_default();
+        format!(r#"{{"finished_at":{whole}.{part:06},{rest}"#).into()
     }
 }
 
@@ -206,7 +214,7 @@ impl<T: Grant> Answer<T> {
             body,
         };
         match &self.said {
-            Said::Granted(granted) => Some(answer(T::STATUS, JSON, granted.body())),
+            Said::Granted(granted) => Some(answer(T::STATUS, JSON, granted.body(self.finished))),
             Said::Garbage => Some(answer(T::STATUS, "text/html", Cow::Borrowed(GARBAGE))),
             Said::Reset { .. } => None,
             Said::Refused(refusal) => Some(HttpAnswer {
@@ -264,8 +272,8 @@ impl Answer<Word> {
             let terminal = Terminal {
                 ending,
                 status: word.word().into(),
-                finished: None,
-                body: word.body().into(),
+                finished: self.finished,
+                body: word.body(self.finished).into(),
             };
             PollReply::Terminal(terminal, self.hint())
         };
@@ -275,7 +283,7 @@ impl Answer<Word> {
             Said::Granted(word) => PollReply::Open {
                 status: word.word().into(),
                 known: true,
-                body: word.body().into(),
+                body: word.body(None).into(),
                 hint: self.hint(),
             },
             Said::Refused(refusal) => self.refused(*refusal),
@@ -314,6 +322,7 @@ mod tests {
             said,
             limit: Some(LIMIT),
             ask_again_s: None,
+            finished: None,
         }
     }
 
@@ -330,8 +339,12 @@ mod tests {
         };
         for word in [Word::Pending, Word::Running, Word::Completed, Word::Failed] {
             check(answer(Said::Granted(word)).http(), true);
-            let body: serde_json::Value = serde_json::from_str(&word.body()).unwrap();
+            let body: serde_json::Value = serde_json::from_str(&word.body(None)).unwrap();
             assert_eq!(body["status"], word.word());
+            let stamped = word.body(Some(ServiceTime(1_750_000_000_000_042)));
+            let stamped: serde_json::Value = serde_json::from_str(&stamped).unwrap();
+            assert_eq!(stamped["status"], word.word());
+            assert_eq!(stamped["finished_at"].to_string(), "1750000000.000042");
         }
         for refusal in [
             Refusal::BadRequest,

@@ -10,9 +10,14 @@ use super::truth::{Books, LastAnswer, Truth, Work};
 use super::works::Works;
 use crate::scenario::{RateScope, SimPlan};
 use crate::time::{Span, Tick};
+use crate::work::ServiceTime;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+
+/// What the clock of the service shows when it starts, in microseconds since the Unix epoch: any
+/// clock will do, as nobody but the service can read it.
+const CLOCK_AT_START: u64 = 1_750_000_000_123_457;
 
 /// The simulated service. It never looks at a clock: each call is told the time, which must not run
 /// backwards (an earlier instant is taken as the latest one told).
@@ -64,11 +69,11 @@ impl Service {
 
     /// The same service, for nobody who asks for its truth afterwards: it answers alike, and of
     /// works it holds 40 bytes for each that was taken since the oldest one whose time is not over.
-    /// Where works take their end back it must hold them all.
+    /// Where works take their end back, or their ends have stamps, it must hold them all.
     #[must_use]
     pub fn forgetful(self) -> Self {
         Self {
-            forgets: self.plan.revert_ratio <= 0.0,
+            forgets: self.plan.revert_ratio <= 0.0 && self.plan.finished_at.is_none(),
             ..self
         }
     }
@@ -131,12 +136,28 @@ impl Service {
         } else {
             self.look_up(at, work_id, chance.trouble == Some(Trouble::Garbage))
         };
+        let finished = match said {
+            Said::Granted(Word::Completed | Word::Failed) => self.finished_at(work_id),
+            _ => None,
+        };
         let is_open = matches!(said, Said::Granted(Word::Pending | Word::Running));
         let ask_again_s = u64::from(self.plan.retry_after_s);
         Answer {
+            finished,
             ask_again_s: (is_open && ask_again_s > 0).then_some(ask_again_s),
             ..self.answer(Kind::Poll, at, chance.delay, said)
         }
+    }
+
+    /// When a work that has ended did so, as the clock of the service tells it.
+    fn finished_at(&mut self, work_id: &str) -> Option<ServiceTime> {
+        let resolution = (self.plan.finished_at?.micros()).max(1);
+        let number = self.ids.number(work_id)?;
+        let terminal = self.works.get_mut(number)?.terminal;
+        let shown = CLOCK_AT_START + terminal.0 / 1_000;
+        Some(ServiceTime(
+            i64::try_from(shown - shown % resolution).unwrap_or(i64::MAX),
+        ))
     }
 
     /// A request that is refused for what it is, whatever the state of the service. It takes no
@@ -264,6 +285,7 @@ impl Service {
             said,
             limit,
             ask_again_s: None,
+            finished: None,
         }
     }
 }

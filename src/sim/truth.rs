@@ -16,7 +16,7 @@ pub(super) struct Work {
     pub(super) accepted: Tick,
     started: Tick,
     /// When its worker is done with it.
-    terminal: Tick,
+    pub(super) terminal: Tick,
     /// Polls that found it.
     pub(super) polls: u32,
     /// How many works back the one is whose id it was given; 0 = it has its own.

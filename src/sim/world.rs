@@ -473,7 +473,13 @@ impl World {
                 if heard > limit {
                     self.hear_poll(sent, limit, from, PollReply::Fault(Fault::Timeout));
                 } else {
-                    self.hear_poll(sent, heard, from, answer.poll_reply());
+                    let mut reply = answer.poll_reply();
+                    if let PollReply::Terminal(terminal, _) = &mut reply
+                        && self.plan.api.finished_at.is_none()
+                    {
+                        terminal.finished = None;
+                    }
+                    self.hear_poll(sent, heard, from, reply);
                 }
             }
             Event::ForgottenSubmit => {

@@ -13,6 +13,7 @@ mod rows;
 mod shards;
 mod verdict;
 mod watch;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

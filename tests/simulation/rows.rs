@@ -46,6 +46,7 @@ fn a_run_without_rows_has_the_same_books_and_explains_the_same() {
         let of = |run: &VirtualRun| run.snapshot.histograms.get(metric.metric).cloned();
         assert_eq!(of(&with), of(&without), "{}", metric.name);
     }
+    assert_eq!(with.snapshot.seen, without.snapshot.seen);
     assert_eq!(with.snapshot.stuck, without.snapshot.stuck);
     assert_eq!(with.end, without.end);
     let all = rows.0.len();

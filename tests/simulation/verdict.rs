@@ -15,6 +15,7 @@ use plimsoll::work::Outcome;
 
 use crate::dice::Case;
 use crate::watch::Checks;
+use crate::windows;
 
 /// Checks all of it.
 pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
@@ -26,6 +27,10 @@ pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     check_counts(checks, run);
     check_duplicates(&case.plan, &checks.rows, run);
     check_budgets(&case.plan, checks);
+    windows::check_rows(&checks.rows, run);
+    if is_exact(case) {
+        windows::check_truth(&checks.rows, run);
+    }
     check_cap(&case.plan, &checks.rows);
     if case.network.late_ratio <= 0.0 {
         check_promptness(&case.plan, run);

@@ -42,8 +42,8 @@ const MODULES: &[Module] = &[
         ],
     ),
     Module("arrival", 2, &["libm", "rand_chacha", "rand_distr"]),
-    Module("estimate", 3, &["libm"]),
     Module("record", 3, &["hdrhistogram"]),
+    Module("estimate", 3, &["libm"]),
     Module("engine", 4, &["governor", "hashbrown", "libm"]),
     Module("check", 5, &["libm", "url"]),
     Module(

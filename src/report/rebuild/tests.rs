@@ -1,12 +1,13 @@
 use super::super::csv::{IntervalWriter, WorkWriter};
 use super::super::fixture::{Run, at_most, facts, limits, run};
-use super::super::{Code, Report, hlog::Coarse};
+use super::super::{Code, Report, hlog::Coarse, seen::SeenWriter};
 use super::*;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
 struct Directory {
     intervals: Vec<u8>,
+    windows: Vec<u8>,
     histograms: Vec<u8>,
     works: Vec<u8>,
 }
@@ -19,6 +20,7 @@ impl Directory {
     fn rebuild_as(&self, facts: Facts, summary: Option<&[u8]>) -> Rebuilt {
         let files = Files {
             intervals: &self.intervals,
+            windows: &self.windows,
             histograms: &self.histograms,
             works: &mut self.works.as_slice(),
             summary,
@@ -39,13 +41,19 @@ fn written(run: &Run, simulated: Option<&str>) -> Directory {
     let mut writer = IntervalWriter::new(&mut intervals).unwrap();
     hlog::write_head(&mut histograms, "0.1.0", facts().started_at, simulated).unwrap();
     let mut coarse = Coarse::new(facts().load_planned);
+    let mut windows = Vec::new();
+    let mut seen = SeenWriter::new(&mut windows, facts().load_planned).unwrap();
     for interval in &run.intervals {
         writer.write(interval).unwrap();
         coarse.write(&mut histograms, interval).unwrap();
+        seen.write(interval).unwrap();
     }
     writer.flush().unwrap();
     drop(writer);
     coarse.finish(&mut histograms).unwrap();
+    seen.finish().unwrap();
+    seen.flush().unwrap();
+    drop(seen);
     let mut writer = WorkWriter::new(&mut works).unwrap();
     for settled in &run.rows {
         writer.write(&settled.row).unwrap();
@@ -54,6 +62,7 @@ fn written(run: &Run, simulated: Option<&str>) -> Directory {
     drop(writer);
     Directory {
         intervals,
+        windows,
         histograms,
         works,
     }
@@ -139,6 +148,7 @@ fn rows_and_gauge_that_differ_are_found_in_the_files() {
     let check = |intervals: &[u8], works: &[u8], window: Option<&str>| {
         let files = Directory {
             intervals: intervals.to_vec(),
+            windows: whole.windows.clone(),
             histograms: whole.histograms.clone(),
             works: works.to_vec(),
         };
@@ -213,6 +223,7 @@ fn damage_in_the_middle_names_file_line_and_cell() {
         planned(),
         Files {
             intervals: damaged.as_bytes(),
+            windows: &files.windows,
             histograms: &files.histograms,
             works: &mut files.works.as_slice(),
             summary: None,
@@ -230,6 +241,7 @@ fn damage_in_the_middle_names_file_line_and_cell() {
 fn files_that_were_never_written_are_an_empty_run() {
     let nothing = Files {
         intervals: b"",
+        windows: b"",
         histograms: b"",
         works: &mut &b"seq,sta"[..],
         summary: None,
@@ -255,6 +267,7 @@ fn works_after_the_last_whole_interval_are_none_of_the_report() {
     let until = |histograms: &str| {
         let files = Files {
             intervals: &files.intervals,
+            windows: &files.windows,
             histograms: histograms.as_bytes(),
             works: &mut files.works.as_slice(),
             summary: None,
@@ -298,6 +311,7 @@ proptest! {
         );
         let read = rebuild(planned(), Files {
             intervals: &files.intervals[..i],
+            windows: &files.windows,
             histograms: &files.histograms[..h],
             works: &mut &files.works[..w],
             summary: None,

@@ -1,0 +1,90 @@
+//! What polls saw of the life of a work, as windows of its age.
+
+use super::Engine;
+use super::works::Work;
+use crate::record::windows::{Edge, Happening, Window};
+use crate::time::{Span, Tick};
+use crate::work::{Ending, Slot, Source, Terminal};
+
+impl Work {
+    /// Its age at an instant: ages count from the first time its submit was sent.
+    fn age(&self, at: Tick) -> Span {
+        at.since(self.sent)
+    }
+
+    /// Its age at the last instant at which it is known to have been open.
+    fn age_when_open(&self) -> Span {
+        self.last_open.get().map_or(Span::ZERO, |at| self.age(at))
+    }
+}
+
+impl Engine {
+    /// A poll that was answered at `at` sees the work begun. To be told before the poll counts as
+    /// the last one that found it open.
+    pub(super) fn saw_begun(&mut self, slot: Slot, at: Tick) {
+        if self.works.begun(slot.index).is_some() {
+            return;
+        }
+        let Some(work) = self.works.get(slot) else {
+            return;
+        };
+        let window = Window::seen(Happening::Begun, work.age_when_open(), work.age(at));
+        self.recorder.window(window);
+        self.works
+            .begin(slot, window.from, window.to.unwrap_or(Edge::LAST));
+    }
+
+    /// The end of a work was seen at `at`.
+    pub(super) fn saw_end(&mut self, slot: Slot, at: Tick, terminal: &Terminal, source: Source) {
+        let Some(work) = self.works.get(slot) else {
+            return;
+        };
+        let what = match terminal.ending {
+            Ending::Completed => Happening::Completed,
+            Ending::Failed => Happening::Failed,
+        };
+        let (from, to) = (work.age_when_open(), work.age(at));
+        if let Some(finished) = terminal.finished {
+            let seen = [work.sent, work.last_open.get().unwrap_or(work.sent), at];
+            self.recorder.stamps().count(what, finished, seen);
+        }
+        if source == Source::Sync {
+            // It ended while its submit was answered. That the receipt is not the end itself
+            // is an error of at most the accept service time.
+            self.recorder.window(Window::point(what, to));
+            return;
+        }
+        self.recorder.window(Window::seen(what, from, to));
+        self.saw_of_ages(slot, Some(at));
+        // The begin lies within its window, so the end is as far from it as this at least, and at
+        // most.
+        let (ran, least, most) = if let Some((begun, seen)) = self.works.begun(slot.index) {
+            let least = Span(from.0.saturating_sub(seen.age().0));
+            (Happening::Ran, least, Span(to.0 - begun.age().0))
+        } else {
+            self.recorder
+                .window(Window::seen(Happening::BegunUnseen, from, to));
+            (Happening::RanUnseen, Span::ZERO, Span(to.0 - from.0))
+        };
+        self.recorder.window(Window::seen(ran, least, most));
+    }
+
+    /// A work is followed no longer, and its end was not seen.
+    pub(super) fn saw_no_end(&mut self, slot: Slot) {
+        let Some(work) = self.works.get(slot) else {
+            return;
+        };
+        let open = work.age_when_open();
+        self.saw_of_ages(slot, None);
+        self.recorder
+            .window(Window::censored(Happening::Completed, open));
+        let (ran, since) = if let Some((_, seen)) = self.works.begun(slot.index) {
+            (Happening::Ran, Span(open.0.saturating_sub(seen.age().0)))
+        } else {
+            self.recorder
+                .window(Window::censored(Happening::BegunUnseen, open));
+            (Happening::RanUnseen, Span::ZERO)
+        };
+        self.recorder.window(Window::censored(ran, since));
+    }
+}

@@ -1,0 +1,92 @@
+//! The counted windows against the rows, and against what the service knows.
+
+use std::collections::BTreeMap;
+
+use plimsoll::record::row::WorkRow;
+use plimsoll::record::windows::{Happening, Window, Windows};
+use plimsoll::sim::TruthRow;
+use plimsoll::sim::world::VirtualRun;
+use plimsoll::time::Span;
+use plimsoll::work::{Outcome, Source};
+
+/// Every accepted work has one window for its end, and it is the one of its row.
+pub(crate) fn check_rows(rows: &[WorkRow], run: &VirtualRun) {
+    let accepted = rows.iter().filter(|row| row.accepted.is_some());
+    let expected = Windows::of(accepted.map(|row| (of_row(row), 1)).collect());
+    let ends = |(window, _): &(Window, u64)| {
+        matches!(window.what, Happening::Completed | Happening::Failed)
+    };
+    let counted = run.snapshot.seen.sum().windows;
+    let counted = Windows::of(counted.iter().filter(ends).collect());
+    let differs = (counted.iter().zip(expected.iter())).find(|(counted, row)| counted != row);
+    assert!(counted == expected, "first {differs:?}");
+}
+
+fn of_row(row: &WorkRow) -> Window {
+    let sent = row.sent.unwrap();
+    let open = row.last_open.map_or(Span::ZERO, |at| at.since(sent));
+    let what = match row.outcome {
+        Outcome::Failed => Happening::Failed,
+        _ => Happening::Completed,
+    };
+    match row.detected {
+        None => Window::censored(Happening::Completed, open),
+        Some(at) if row.source == Some(Source::Sync) => Window::point(what, at.since(sent)),
+        Some(at) => Window::seen(what, open, at.since(sent)),
+    }
+}
+
+/// Two kinds of windows of the same happening, and what it is by the service's books.
+type Kind = ([Happening; 2], fn(&WorkRow, &TruthRow) -> Option<Span>);
+
+/// Each window holds the truth: so at each age as many had happened at least as have windows that
+/// end by then, and as many at most as have windows that begin before.
+pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
+    let truth: BTreeMap<String, TruthRow> =
+        (run.truth.rows().map(|row| (row.work_id.clone(), row))).collect();
+    let followed = |row: &&WorkRow| row.accepted.is_some() && row.source != Some(Source::Sync);
+    let pairs = (rows.iter().filter(followed))
+        .filter_map(|row| Some((row, truth.get(&*row.work_id.as_ref()?.0)?)));
+    let pairs: Vec<(&WorkRow, &TruthRow)> = pairs.collect();
+    if pairs.len() < rows.iter().filter(|row| row.accepted.is_some()).count() {
+        return;
+    }
+    let kinds: [Kind; 3] = [
+        ([Happening::Completed, Happening::Failed], |row, truth| {
+            Some(truth.terminal?.since(row.sent?))
+        }),
+        ([Happening::Begun, Happening::BegunUnseen], |row, truth| {
+            Some(truth.started?.since(row.sent?))
+        }),
+        ([Happening::Ran, Happening::RanUnseen], |_, truth| {
+            Some(truth.terminal?.since(truth.started?))
+        }),
+    ];
+    let all = run.snapshot.seen.sum().windows;
+    for (what, truly) in kinds {
+        let mut times: Vec<Span> = (pairs.iter())
+            .filter_map(|(row, truth)| truly(row, truth))
+            .collect();
+        times.sort_unstable();
+        let windows: Vec<(Window, u64)> =
+            (all.iter().filter(|(window, _)| what.contains(&window.what))).collect();
+        for (window, _) in &windows {
+            let Some(edge) = window.to else { continue };
+            let by = |is_by: &dyn Fn(&Window) -> bool| -> u64 {
+                (windows.iter().filter(|(window, _)| is_by(window)))
+                    .map(|(_, works)| works)
+                    .sum()
+            };
+            let truly = times.partition_point(|time| *time <= edge.age()) as u64;
+            let (least, most) = (
+                by(&|window| window.to.is_some_and(|to| to <= edge)),
+                by(&|window| window.from < edge),
+            );
+            assert!(
+                least <= truly && truly <= most,
+                "{what:?} by {:?}: {truly} of {least} to {most}",
+                edge.age()
+            );
+        }
+    }
+}
