@@ -62,8 +62,8 @@ impl Explorers {
 
     /// Whether a work that was accepted explores.
     pub(super) fn take(&mut self, place: u32, seq: u64) -> bool {
-        let chosen = self.open.len() < MOST_OPEN
-            && unit_at(self.seed, Purpose::EXPLORERS, seq) < self.share;
+        let chosen =
+            self.open.len() < MOST_OPEN && unit_at(self.seed, Purpose::EXPLORERS, seq) < self.share;
         if chosen {
             self.open.insert(place);
         }

@@ -235,7 +235,11 @@ mod tests {
         near(ages.next(9.0, 1e-3), 14.0, 1e-12);
         near(ages.next(100.0, 1e-3), 105.0, 1e-12);
         near(ages.next(8.9, 1e3), 14.0, 1e-12);
-        near(ages.cost_of_fixed(2.0).polls, (9.0 - 0.333 * 6.0) / 2.0 + 1.0, 1e-9);
+        near(
+            ages.cost_of_fixed(2.0).polls,
+            (9.0 - 0.333 * 6.0) / 2.0 + 1.0,
+            1e-9,
+        );
     }
 
     proptest! {

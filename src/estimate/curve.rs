@@ -66,7 +66,9 @@ impl Curve {
     /// The first point by which a share has ended, in seconds; the last one if it never has.
     pub fn reaches(&self, share: f64) -> f64 {
         let at = self.points.partition_point(|point| point.share < share);
-        self.points.get(at).map_or(self.until(), |point| point.seconds)
+        self.points
+            .get(at)
+            .map_or(self.until(), |point| point.seconds)
     }
 
     /// The share that has ended by an age.
@@ -86,8 +88,7 @@ impl Curve {
     /// and the root by the quadratic formula in the form that loses no digits.
     pub fn undetected_reaches(&self, from: f64, amount: f64) -> Option<f64> {
         let start = self.at(from);
-        let so_far =
-            |to: &Point| to.area - start.area - start.share * (to.seconds - start.seconds);
+        let so_far = |to: &Point| to.area - start.area - start.share * (to.seconds - start.seconds);
         let after = self
             .points
             .partition_point(|point| point.seconds <= from || so_far(point) < amount);

@@ -56,13 +56,11 @@ const BURST: Kind = Integer(1, 4_294_967_295);
 const TABLE: Fallback = Default("{}");
 
 /// Words that are understood and refused, with the reason.
-pub const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "api.poll.by",
-        "none",
-        "a service without polls needs the callback receiver, which is not in this version",
-    ),
-];
+pub const REFUSED: &[(&str, &str, &str)] = &[(
+    "api.poll.by",
+    "none",
+    "a service without polls needs the callback receiver, which is not in this version",
+)];
 
 /// Every key, in the order of the reference.
 #[rustfmt::skip]

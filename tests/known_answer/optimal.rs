@@ -2,9 +2,10 @@
 //! bounds kept, and fixed polling where nothing better exists.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use plimsoll::record::row::WorkRow;
-use plimsoll::scenario::resolve;
+use plimsoll::scenario::{Law, resolve};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::{Network, run};
 
@@ -45,7 +46,6 @@ fn play(law: &str, poll: &str, curve: &str) -> Played {
         longest = longest.max(at.since(before).seconds());
     }
     let pairs = with_truth(&tape, &run);
-    assert!(pairs.len() > 11_000);
     let lag = |(row, truth): &(&WorkRow, TruthRow)| {
         let detected = row.detected.unwrap();
         detected.since(truth.terminal.unwrap()).seconds()
@@ -115,20 +115,26 @@ fn no_work_starves() {
 
 #[test]
 fn a_small_budget_is_spent_on_the_best_ages() {
-    // 40/s at 190 polls a second by fixed; 100/s have room for 2.5 each. At equal polls fixed
-    // polling has m / (2.5 - 1) = 10 s from poll to poll, and half of it is its lag.
+    // Fixed polling takes m/T + 1 = 4.75 polls a work and 190 a second; 100 have room for 2.5 a
+    // work while works come, and for more when no more come. At as many polls the interval of fixed
+    // polling is m / (polls - 1), and half of it the lag.
     let poll = "policy = \"optimal\"\nbudget = \"100/s\"";
     let played = play(TWO_MODES, poll, "");
-    assert!(played.polls < 2.5, "{} polls", played.polls);
-    assert!(played.lag < 2.5, "{} s", played.lag);
+    assert!(played.polls < 3.0, "{} polls", played.polls);
+    let fixed = 15.0 / (played.polls - 1.0) / 2.0;
+    assert!(played.lag < 0.4 * fixed, "{} s, not {fixed} s", played.lag);
 }
 
 #[test]
 fn what_an_earlier_run_knew_helps_from_the_first_work_on() {
-    let curve = "t_s,completed,failed\n8,0,0\n10,0.4,0.05\n12,0.8,0.1\n\
-                 50,0.8,0.1\n60,0.85,0.1\n70,0.9,0.1\n";
+    let law = Law::parse(TWO_MODES).unwrap();
+    let mut curve = "t_s,completed,failed\n".to_owned();
+    for half_seconds in 0..200 {
+        let age = f64::from(half_seconds) / 2.0;
+        writeln!(curve, "{age},{:.9},0", 1.0 - law.survival(age)).unwrap();
+    }
     let poll = "policy = \"optimal\"\nlike = \"earlier\"";
-    let (knows, learns) = (play(TWO_MODES, poll, curve), play(TWO_MODES, OPTIMAL, ""));
+    let (knows, learns) = (play(TWO_MODES, poll, &curve), play(TWO_MODES, OPTIMAL, ""));
     assert!(learns.early_lag > 1.5, "{} s", learns.early_lag);
     assert!(knows.early_lag < 1.2, "{} s", knows.early_lag);
     assert!(knows.lag < learns.lag, "{} s", knows.lag);
