@@ -6,16 +6,19 @@
 
 pub mod binomial;
 pub mod csv;
+pub mod curve;
 pub mod failures;
 pub mod hlog;
 pub mod live;
 pub mod own_error;
+pub mod poll_ages;
 pub mod quantiles;
 pub mod rebuild;
 pub mod seen;
 pub mod slo;
 pub mod summary;
 pub mod text;
+pub mod times;
 
 #[cfg(test)]
 mod fixture;
@@ -25,11 +28,13 @@ use crate::record::area::AreaBooks;
 use crate::record::disturbance::Disturbances;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
-use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
+use crate::scenario::{Base, Lane, Plan, PollPolicy, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
+use poll_ages::PollAtAges;
 use quantiles::Sample;
 use slo::{Decision, Judgement};
+use times::Times;
 
 /// The built-in service, where a target is named.
 const SIMULATOR: &str = "the built-in simulator";
@@ -80,6 +85,10 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
+    /// The longest time for which the scenario leaves a work without a poll.
+    pub longest_gap: Span,
+    /// What the way of polling does to the sojourn time, a sentence each.
+    pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -111,6 +120,11 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
+            longest_gap: match plan.poll.policy {
+                PollPolicy::Optimal { longest } => longest,
+                _ => plan.poll.give_up_after,
+            },
+            cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
                 .into_iter()
@@ -332,6 +346,10 @@ pub struct Report {
     pub limits: ValidityLimits,
     /// Why it is not to be trusted; empty if it is.
     pub reasons: Vec<Reason>,
+    /// How long works were in the service.
+    pub times: Times,
+    /// When to ask for works of this service.
+    pub poll_at_ages: Option<PollAtAges>,
     /// What became of each promise.
     pub slo: Vec<Judgement>,
     /// The verdict.
@@ -370,7 +388,10 @@ impl Report {
             Some(Decision::Pass) | None if broke_off => Verdict::Undecided,
             Some(Decision::Pass) | None => Verdict::Pass,
         };
+        let times = Times::of(&facts, &snapshot);
         Self {
+            poll_at_ages: PollAtAges::of(&facts, &snapshot, &times),
+            times,
             facts,
             snapshot,
             limits,

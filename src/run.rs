@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use crate::record::disturbance::{Disturbance, Disturbances, Kind};
 use crate::report::text::number;
-use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, summary, text};
+use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, curve, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;
@@ -169,7 +169,7 @@ fn run_at(
     facts.run_dir = path.display().to_string();
     let report = judge(plan, facts, &ending, &collected);
     let json = summary::write(&report);
-    let written = collected.directory.finish(&json);
+    let written = collected.directory.finish(&curve::write(&report), &json);
     let mistake = mistake(plan, &report, &collected, &ending);
     // Of a run that its first answer ended a person needs to know only why.
     if report.facts.ended_by != EndedBy::Abort || options.output == Output::Json {

@@ -103,8 +103,13 @@ impl Ages {
 
     /// What a price costs and gives.
     pub fn cost(&self, price: f64) -> Cost {
+        self.cost_of(self.schedule(price))
+    }
+
+    /// What polls at these ages cost and give, which ascend.
+    pub fn cost_of(&self, ages: impl Iterator<Item = f64>) -> Cost {
         let (mut polls, mut lag, mut before) = (0.0, 0.0, 0.0);
-        for age in self.schedule(price).take(MOST_AGES) {
+        for age in ages.take(MOST_AGES) {
             polls += 1.0 - self.curve.share(before);
             lag += self.curve.undetected(before, age);
             before = age;

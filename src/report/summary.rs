@@ -1,6 +1,7 @@
 //! `summary.json`: the result of a run for machines. The shapes of the file live here.
 
 mod disturbed;
+mod times;
 
 use std::collections::BTreeMap;
 
@@ -61,6 +62,9 @@ struct Summary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_family: Option<&'a str>,
     metrics: Object<Figures>,
+    #[serde(flatten)]
+    times: times::Shape<'a>,
+    poll_at_ages: Option<times::Schedule>,
     stuck: Vec<Stuck<'a>>,
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
@@ -243,6 +247,8 @@ fn shape(report: &Report) -> Summary<'_> {
                 .map(|row| (row.name, figures(snapshot, row.metric)))
                 .collect(),
         ),
+        times: times::Shape::from(&report.times),
+        poll_at_ages: report.poll_at_ages.as_ref().map(times::Schedule::from),
         stuck: snapshot
             .stuck
             .iter()
@@ -498,9 +504,11 @@ mod tests {
         check("/slo/0", "that,value,low,high,n,own_error,verdict");
         check("/disturbances", "count,longest");
         check("/disturbances/longest/0", "at_s,kind,length_s");
-        for absent in ["sojourn_time", "metrics/callback_lag"] {
-            assert!(json.pointer(&format!("/{absent}")).is_none(), "{absent}");
+        for time in ["/sojourn_time", "/queue_wait", "/run_time"] {
+            check(time, "method,reason,n,gap,p50,p90,p95,p99,p999");
         }
+        check("/sojourn_time/p50", "value,low,high,supported");
+        assert!(json.pointer("/metrics/callback_lag").is_none());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! where they would not show.
 
 pub mod number;
+mod poll_ages;
 mod table;
+mod times;
 pub mod wrap;
 
 use std::fmt::{self, Write as _};
@@ -71,6 +73,8 @@ fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     promises(out, report, columns)?;
     ratios(out, report)?;
     table::write(out, report, columns)?;
+    times::write(out, report, columns)?;
+    poll_ages::write(out, report, columns)?;
     worries(out, report, columns)?;
     section(out, "files")?;
     writeln!(out, "  {}", report.facts.run_dir)

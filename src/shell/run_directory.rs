@@ -11,6 +11,7 @@ use crate::report::failures::Failures;
 use crate::report::hlog;
 use crate::report::seen::SeenWriter;
 use crate::scenario::ReportPlan;
+use crate::scenario::earlier::CURVE;
 use crate::time::Span;
 use crate::work::Outcome;
 
@@ -138,10 +139,12 @@ impl RunDirectory {
         self.flush()
     }
 
-    /// Writes what is left, and the summary: that one also where the rest cannot be written, as it
-    /// says so.
-    pub fn finish(&mut self, summary: &[u8]) -> Written {
-        let rest = self.finish_rows();
+    /// Writes what is left, the curve, and the summary: that one also where the rest cannot be
+    /// written, as it says so.
+    pub fn finish(&mut self, curve: &[u8], summary: &[u8]) -> Written {
+        let path = self.path.join(CURVE);
+        let rest = fs::write(&path, curve).map_err(|error| unwritable(&path, &error));
+        let rest = rest.and(self.finish_rows());
         let path = self.path.join(SUMMARY);
         let last = fs::write(&path, summary).map_err(|error| unwritable(&path, &error));
         rest.and(last)

@@ -1,0 +1,114 @@
+//! Poll at these ages: when a client should ask for works of the service that was measured, for as
+//! many polls as this run has taken.
+
+use super::Facts;
+use super::slo::polls_per_work;
+use super::times::{Method, Times};
+use crate::estimate::ages::{Ages, Cost, Gaps};
+use crate::estimate::curve::Curve;
+use crate::record::snapshot::Snapshot;
+
+/// Works that must have been seen to end. With so many the ages are worth nearly what they are
+/// worth with all.
+const ENOUGH: u64 = 300;
+/// Ages in a schedule at most.
+const MOST_AGES: usize = 200;
+/// Of works fewer than this share are open at the last age of a schedule.
+const REST: f64 = 1e-3;
+/// The shortest gap, as a part of the interval of fixed polling at as many polls.
+const SHORTEST: f64 = 0.1;
+
+/// A schedule, and what it is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PollAtAges {
+    /// Ages from the submit on, in seconds.
+    pub ages: Vec<f64>,
+    /// From the last of them on, in seconds: the interval of fixed polling at as many polls.
+    pub then_every: f64,
+    /// What it costs and gives.
+    pub cost: Cost,
+    /// The same of fixed polling, the first poll at random within an interval.
+    pub fixed: Cost,
+}
+
+impl PollAtAges {
+    /// For the service that a run has measured. None where its times are not known, where too few
+    /// works have ended, or where polls did not see between which ages they do.
+    pub fn of(facts: &Facts, snapshot: &Snapshot, times: &Times) -> Option<Self> {
+        let sojourn = times.sojourn.as_ref().ok()?;
+        let estimate = &sojourn.estimate;
+        let is_blurred = sojourn.method == Method::Npmle && !facts.cautions.is_empty();
+        if estimate.works - estimate.censored < ENOUGH || is_blurred {
+            return None;
+        }
+        let points = estimate.curve.iter();
+        let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
+        Self::at(
+            curve,
+            polls_per_work(snapshot)?,
+            facts.longest_gap.seconds(),
+        )
+    }
+
+    /// For works with this curve at so many polls, with a longest gap in seconds.
+    fn at(curve: Curve, polls: f64, longest: f64) -> Option<Self> {
+        if polls <= 1.0 {
+            return None;
+        }
+        let interval = curve.mean() / (polls - 1.0);
+        let shortest = interval * SHORTEST;
+        let gaps = Gaps {
+            shortest,
+            longest: longest.max(shortest),
+            unknown: interval,
+        };
+        let ages = Ages::new(curve, gaps);
+        let price = ages.price_of(polls);
+        let last = ages.curve().reaches(ages.curve().known() * (1.0 - REST));
+        let mut listed = Vec::new();
+        for age in ages.schedule(price).take(MOST_AGES) {
+            listed.push(age);
+            if age >= last {
+                break;
+            }
+        }
+        let end = listed.last().copied()?;
+        let later = std::iter::successors(Some(end + interval), |age| Some(age + interval));
+        Some(Self {
+            cost: ages.cost_of(listed.iter().copied().chain(later)),
+            fixed: ages.cost_of_fixed(interval),
+            ages: listed,
+            then_every: interval,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_kinds_of_works_are_asked_for_when_each_ends() {
+        // Half between 9.5 s and 10 s, half between 59 s and 60 s; fixed polling at 3 polls has an
+        // interval of m / 2.
+        let points = [(9.5, 0.0), (10.0, 0.5), (59.0, 0.5), (60.0, 1.0)];
+        let curve = Curve::through(points).unwrap();
+        let mean = f64::midpoint(9.75, 59.5);
+        let found = PollAtAges::at(curve.clone(), 3.0, 120.0).unwrap();
+        assert!((found.then_every - mean / 2.0).abs() < 1e-9);
+        assert!((found.fixed.polls - 3.0).abs() < 1e-9);
+        assert!((found.fixed.lag - mean / 4.0).abs() < 1e-9);
+        assert!(found.cost.polls <= 3.0 && found.cost.lag < 1.0);
+        assert!(found.ages.iter().all(|age| !(14.0..59.0).contains(age)));
+        assert_eq!(PollAtAges::at(curve, 1.0, 120.0), None);
+    }
+
+    #[test]
+    fn a_schedule_has_a_last_age() {
+        // Evenly over an hour, at 1,000 polls a work.
+        let hour = Curve::through([(3_600.0, 1.0)]).unwrap();
+        let found = PollAtAges::at(hour, 1_000.0, 120.0).unwrap();
+        assert_eq!(found.ages.len(), MOST_AGES);
+        assert!((found.cost.polls / 1_000.0 - 1.0).abs() < 0.2);
+    }
+}

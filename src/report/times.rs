@@ -1,0 +1,198 @@
+//! How long works were in the service, whoever looked: the sojourn time, and its two parts.
+//!
+//! Polls only bound these times; [`crate::estimate`] makes a distribution of the bounds. Where the
+//! answers carry stamps that tell more, it is made of those.
+
+use super::binomial::float;
+use super::text::number;
+use super::{EndedBy, Facts};
+use crate::estimate::by_clock::{ByClock, NotByClock};
+use crate::estimate::{Estimate, Family, NoBands};
+use crate::record::ledger::Count;
+use crate::record::snapshot::Snapshot;
+use crate::record::windows::{Happening, Windows};
+use crate::scenario::{FirstPoll, Plan, PollPolicy};
+
+/// What the bounds of an estimate were made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Polls: the nonparametric maximum likelihood estimate of interval-censored times.
+    Npmle,
+    /// The same of the narrower windows that the service's own stamps tell.
+    Timestamps,
+}
+
+impl Method {
+    /// The word in `summary.json`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Npmle => "npmle",
+            Self::Timestamps => "timestamps",
+        }
+    }
+}
+
+/// A time that was estimated.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// From what.
+    pub method: Method,
+    /// What it came to.
+    pub estimate: Estimate,
+    /// What a reader must know of it, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// An estimate, or why there is none.
+pub type Told = Result<Measured, String>;
+
+/// The times of a run.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// From the submit to the end.
+    pub sojourn: Told,
+    /// From the submit to the begin.
+    pub queue_wait: Told,
+    /// From the begin to the end.
+    pub run_time: Told,
+}
+
+/// What the way of polling does to an estimate, a sentence each.
+pub(super) fn cautions(plan: &Plan) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if plan.poll.first != FirstPoll::Random {
+        let text = "poll.first is not \"random\": works are looked at at the same ages, and between \
+                    two of them nothing is known";
+        cautions.push(text.to_owned());
+    }
+    if plan.poll.policy == PollPolicy::Hinted {
+        let text = "polls followed the hints of the service; where these follow the progress of a \
+                    work, the estimate is off";
+        cautions.push(text.to_owned());
+    }
+    cautions
+}
+
+impl Times {
+    /// Of a run.
+    pub fn of(facts: &Facts, snapshot: &Snapshot) -> Self {
+        let windows = snapshot.seen.sum().windows;
+        if let Err(why) = is_whole(facts, snapshot, &windows) {
+            let none = || Err(why.clone());
+            return Self {
+                sojourn: none(),
+                queue_wait: none(),
+                run_time: none(),
+            };
+        }
+        let mut remarks = facts.cautions.clone();
+        let retries = snapshot.counts.get(Count::SubmitRetries);
+        if retries > 0 {
+            remarks.push(format!(
+                "{} went out again: ages count from the first time",
+                number::counted(retries, "submit")
+            ));
+        }
+        let by_clock = ByClock::of(&snapshot.seen);
+        let sojourn = match by_clock {
+            Ok(by_clock) => {
+                let remark = format!(
+                    "the service's own stamps tell each end to {}",
+                    number::time(float(by_clock.width) / 1e6)
+                );
+                let remarks = [remark].into_iter().chain(remarks.clone()).collect();
+                let estimate = Estimate::of(&by_clock.blocks, Family::Sojourn, facts.seed);
+                told(Method::Timestamps, estimate, remarks)
+            }
+            Err(why) => {
+                let remarks = unused(why).into_iter().chain(remarks.clone()).collect();
+                let estimate = Estimate::of(&snapshot.seen, Family::Sojourn, facts.seed);
+                told(Method::Npmle, estimate, remarks)
+            }
+        };
+        let begun = windows
+            .iter()
+            .any(|(window, _)| window.what == Happening::Begun);
+        let part = |family| {
+            if !begun {
+                return Err("no poll saw a work that had begun and not ended".to_owned());
+            }
+            let estimate = Estimate::of(&snapshot.seen, family, facts.seed);
+            told(Method::Npmle, estimate, remarks.clone())
+        };
+        Self {
+            sojourn,
+            queue_wait: part(Family::QueueWait),
+            run_time: part(Family::RunTime),
+        }
+    }
+}
+
+fn told(method: Method, estimate: Option<Estimate>, mut remarks: Vec<String>) -> Told {
+    let estimate = estimate.ok_or_else(|| "no work was seen".to_owned())?;
+    if let Err(why) = &estimate.bands {
+        remarks.push(no_bands(why));
+    }
+    Ok(Measured {
+        method,
+        estimate,
+        remarks,
+    })
+}
+
+/// Whether every accepted work has its window: what is not seen to end is a window too, and without
+/// those only the quick ones would be left.
+fn is_whole(facts: &Facts, snapshot: &Snapshot, windows: &Windows) -> Result<(), String> {
+    let accepted = snapshot.counts.get(Count::Accepted);
+    if accepted == 0 {
+        return Err("no work was accepted".to_owned());
+    }
+    if facts.ended_by == EndedBy::Killed {
+        return Err("the run was killed: of works that were open nothing is known".to_owned());
+    }
+    let ends = |what| matches!(what, Happening::Completed | Happening::Failed);
+    let seen: u64 = (windows.iter().filter(|(window, _)| ends(window.what)))
+        .map(|(_, works)| works)
+        .sum();
+    if seen != accepted {
+        return Err(format!(
+            "windows.csv has {} of {accepted}",
+            number::counted(seen, "work")
+        ));
+    }
+    Ok(())
+}
+
+/// Why stamps were not used, where there are any.
+fn unused(why: NotByClock) -> Option<String> {
+    let time = |micros: u64| number::time(float(micros) / 1e6);
+    match why {
+        NotByClock::NoStamps => None,
+        NotByClock::Missing { stamped, ended } => Some(format!(
+            "the service's stamps are not used: {} of {ended} ends had one",
+            number::count(stamped)
+        )),
+        NotByClock::Contradiction { by } => Some(format!(
+            "the service's stamps are not used: they contradict the polls by {}, so its clock was \
+             set, or drifts, or shows something else",
+            time(by)
+        )),
+        NotByClock::Coarse { width, polls } => Some(format!(
+            "the service's stamps are not used: they tell an end to {}, and polls to {} themselves",
+            time(width),
+            time(polls)
+        )),
+    }
+}
+
+fn no_bands(why: &NoBands) -> String {
+    match why {
+        NoBands::FewWorks { least } => {
+            format!("no bounds: fewer than {}", number::counted(*least, "work"))
+        }
+        NoBands::FewBlocks { blocks, least } => format!(
+            "no bounds: works ended in {} of the run, and {least} are needed",
+            number::counted(*blocks as u64, "block")
+        ),
+    }
+}
