@@ -63,6 +63,20 @@ impl Curve {
         self.until() - self.last().area
     }
 
+    /// The same at so many ages more than one, evenly in their logarithm from the one at which works
+    /// begin to end, or a thousandth of the last one, to that. Between them all is straight.
+    pub fn coarse(&self, cells: u64) -> Option<Self> {
+        let after = self.points.partition_point(|point| point.share <= 0.0);
+        let until = self.until();
+        let begin = self.points[after.max(1) - 1].seconds.max(until * 1e-3);
+        let cells = f64::from(u32::try_from(cells).unwrap_or(u32::MAX));
+        let step = libm::log(until / begin) / cells;
+        let edges = (0..).map(f64::from).take_while(|edge| *edge < cells);
+        let ages = edges.map(|edge| begin * libm::exp(step * edge));
+        let ages = ages.take_while(|age| *age < until).chain([until]);
+        Self::through(ages.map(|age| (age, self.share(age))))
+    }
+
     /// The first point by which a share has ended, in seconds; the last one if it never has.
     pub fn reaches(&self, share: f64) -> f64 {
         let at = self.points.partition_point(|point| point.share < share);
@@ -159,6 +173,13 @@ mod tests {
         close(curve.undetected(6.0, 90.0), 0.0);
         assert_eq!(Curve::through([(1.0, 0.0)]), None);
         close(curve.reaches(0.4), 3.0);
+        let coarse = curve.coarse(2).unwrap();
+        let middle = 6.0_f64.sqrt();
+        close(coarse.share(middle), curve.share(middle));
+        close(coarse.share(1.0), 0.0);
+        let at_middle = curve.share(middle);
+        let straight = at_middle + (0.7 - at_middle) * (4.0 - middle) / (6.0 - middle);
+        close(coarse.share(4.0), straight);
         close(curve.reaches(0.9), 6.0);
     }
 

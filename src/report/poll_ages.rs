@@ -1,5 +1,10 @@
 //! Poll at these ages: when a client should ask for works of the service that was measured, for as
 //! many polls as this run has taken.
+//!
+//! An estimate rises in steps that are partly chance. Ages that lie just behind each of its steps
+//! would look better than they are: so they are found on a coarse curve, of as many cells as the
+//! cube root of the works (as the bounds of the estimate have it), and what they are worth is read
+//! off the fine one.
 
 use super::Facts;
 use super::slo::polls_per_work;
@@ -43,15 +48,14 @@ impl PollAtAges {
         }
         let points = estimate.curve.iter();
         let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
-        Self::at(
-            curve,
-            polls_per_work(snapshot)?,
-            facts.longest_gap.seconds(),
-        )
+        let cells = (1..).find(|cells: &u64| cells.pow(3) >= estimate.works)?;
+        let polls = polls_per_work(snapshot)?;
+        Self::at(&curve, cells, polls, facts.longest_gap.seconds())
     }
 
-    /// For works with this curve at so many polls, with a longest gap in seconds.
-    fn at(curve: Curve, polls: f64, longest: f64) -> Option<Self> {
+    /// For works with this curve, of which ages can tell so many cells apart, at so many polls, with
+    /// a longest gap in seconds.
+    fn at(curve: &Curve, cells: u64, polls: f64, longest: f64) -> Option<Self> {
         if polls <= 1.0 {
             return None;
         }
@@ -62,9 +66,9 @@ impl PollAtAges {
             longest: longest.max(shortest),
             unknown: interval,
         };
-        let ages = Ages::new(curve, gaps);
+        let ages = Ages::new(curve.coarse(cells)?, gaps);
         let price = ages.price_of(polls);
-        let last = ages.curve().reaches(ages.curve().known() * (1.0 - REST));
+        let last = curve.reaches(curve.known() * (1.0 - REST));
         let mut listed = Vec::new();
         for age in ages.schedule(price).take(MOST_AGES) {
             listed.push(age);
@@ -74,9 +78,10 @@ impl PollAtAges {
         }
         let end = listed.last().copied()?;
         let later = std::iter::successors(Some(end + interval), |age| Some(age + interval));
+        let truth = Ages::new(curve.clone(), gaps);
         Some(Self {
-            cost: ages.cost_of(listed.iter().copied().chain(later)),
-            fixed: ages.cost_of_fixed(interval),
+            cost: truth.cost_of(listed.iter().copied().chain(later)),
+            fixed: truth.cost_of_fixed(interval),
             ages: listed,
             then_every: interval,
         })
@@ -89,25 +94,25 @@ mod tests {
 
     #[test]
     fn two_kinds_of_works_are_asked_for_when_each_ends() {
-        // Half between 9.5 s and 10 s, half between 59 s and 60 s; fixed polling at 3 polls has an
-        // interval of m / 2.
-        let points = [(9.5, 0.0), (10.0, 0.5), (59.0, 0.5), (60.0, 1.0)];
+        // Half between 8 s and 12 s, half between 55 s and 65 s; fixed polling at 3 polls has an
+        // interval of m / 2, and half of it is its lag.
+        let points = [(8.0, 0.0), (12.0, 0.5), (55.0, 0.5), (65.0, 1.0)];
         let curve = Curve::through(points).unwrap();
-        let mean = f64::midpoint(9.75, 59.5);
-        let found = PollAtAges::at(curve.clone(), 3.0, 120.0).unwrap();
+        let mean = f64::midpoint(10.0, 60.0);
+        let found = PollAtAges::at(&curve, 30, 3.0, 120.0).unwrap();
         assert!((found.then_every - mean / 2.0).abs() < 1e-9);
         assert!((found.fixed.polls - 3.0).abs() < 1e-9);
         assert!((found.fixed.lag - mean / 4.0).abs() < 1e-9);
-        assert!(found.cost.polls <= 3.0 && found.cost.lag < 1.0);
-        assert!(found.ages.iter().all(|age| !(14.0..59.0).contains(age)));
-        assert_eq!(PollAtAges::at(curve, 1.0, 120.0), None);
+        assert!(found.cost.polls <= 3.0 && found.cost.lag < found.fixed.lag / 4.0);
+        assert!(found.ages.iter().all(|age| !(15.0..55.0).contains(age)));
+        assert_eq!(PollAtAges::at(&curve, 30, 1.0, 120.0), None);
     }
 
     #[test]
     fn a_schedule_has_a_last_age() {
         // Evenly over an hour, at 1,000 polls a work.
         let hour = Curve::through([(3_600.0, 1.0)]).unwrap();
-        let found = PollAtAges::at(hour, 1_000.0, 120.0).unwrap();
+        let found = PollAtAges::at(&hour, 30, 1_000.0, 120.0).unwrap();
         assert_eq!(found.ages.len(), MOST_AGES);
         assert!((found.cost.polls / 1_000.0 - 1.0).abs() < 0.2);
     }
