@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use plimsoll::estimate::ages::{Ages, Gaps};
+use plimsoll::estimate::curve::Curve;
 use plimsoll::record::row::WorkRow;
+use plimsoll::report::{Facts, Report};
 use plimsoll::scenario::{Law, resolve};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::{Network, run};
@@ -138,4 +141,47 @@ fn what_an_earlier_run_knew_helps_from_the_first_work_on() {
     assert!(learns.early_lag > 1.5, "{} s", learns.early_lag);
     assert!(knows.early_lag < 1.2, "{} s", knows.early_lag);
     assert!(knows.lag < learns.lag, "{} s", knows.lag);
+}
+
+#[test]
+fn the_ages_of_a_report_are_worth_what_it_says() {
+    for (law, most) in [
+        ("exp(8s)", 1.0),
+        ("lognormal(8s, 0.6)", 0.8),
+        (TWO_MODES, 0.35),
+    ] {
+        let (plan, _, run) = super::run(
+            &format!(
+                "[simulator]\nservice_time = \"{law}\"\n\
+                 [[load]]\nrate = \"40/s\"\nduration = \"300s\"\n\
+                 [poll]\ninterval = \"4s\"\ngive_up_after = \"30m\"\n[drain]\nlimit = \"30m\"\n"
+            ),
+            &Network::IDEAL,
+        );
+        let report = Report::new(&plan, Facts::of(&plan), run.snapshot, Vec::new());
+        let found = report.poll_at_ages.unwrap();
+        let law = Law::parse(law).unwrap();
+        let points = (1..=8_000).map(|k| f64::from(k) * 0.02);
+        let truth = Curve::through(points.map(|age| (age, 1.0 - law.survival(age)))).unwrap();
+        let every = found.then_every;
+        let last = *found.ages.last().unwrap();
+        let later = std::iter::successors(Some(last + every), |age| Some(age + every));
+        let gaps = Gaps {
+            shortest: 1.0,
+            longest: 1.0,
+            unknown: 1.0,
+        };
+        let cost = Ages::new(truth, gaps).cost_of(found.ages.iter().copied().chain(later));
+        for (what, said, is) in [
+            ("polls", found.cost.polls, cost.polls),
+            ("lag", found.cost.lag, cost.lag),
+        ] {
+            assert!(
+                (said / is - 1.0).abs() < 0.06,
+                "{law:?}: {said} {what}, not {is}"
+            );
+        }
+        assert!((found.cost.polls / found.fixed.polls - 1.0).abs() < 0.04);
+        assert!(cost.lag < found.fixed.lag * most, "{law:?}: {} s", cost.lag);
+    }
 }
