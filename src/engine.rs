@@ -19,7 +19,7 @@ mod intake;
 pub mod known_ids;
 pub mod lifecycle;
 pub mod peers;
-mod poll_ages;
+pub mod poll_ages;
 pub mod poll_policy;
 pub mod rate_budget;
 pub mod said;

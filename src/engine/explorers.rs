@@ -4,8 +4,8 @@
 //! and less of all else: ages at which nobody asks stay unknown, and every work is asked at the
 //! same ones. So a tenth of the works, chosen by the seed and never by anything that they do, is
 //! polled at the interval from a random first phase on, and the curve is learned from their windows
-//! alone. Until the first lesson all are, and all explore. Those that are still open count as such: without them the works that end soon would count
-//! for more than their share.
+//! alone. Until the first lesson all are, and all explore. Those that are still open count as such:
+//! without them the works that end soon would count for more than their share.
 //!
 //! What is held has a bound: so many open explorers, and a count for each different window on a
 //! grid of 16 cells an octave.

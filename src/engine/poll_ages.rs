@@ -26,7 +26,7 @@ use crate::time::{Span, Tick};
 use crate::work::Slot;
 
 /// Explorers that must have ended before anything is learned of them.
-const ENOUGH: u64 = 300;
+pub const ENOUGH: u32 = 300;
 /// From one lesson to the next.
 const LESSON: Span = Span::from_secs(5);
 /// The shortest gap is this part of the interval.
@@ -43,6 +43,11 @@ const JUDGED: u32 = 100;
 const CORRECTED: f64 = 0.3;
 /// A correction goes no further than this factor, up or down.
 const MOST_CORRECTION: f64 = 4.0;
+
+/// The shortest time between two polls of a work that goes by ages.
+pub fn shortest_gap(interval: Span) -> Span {
+    Span::from_secs_f64(interval.seconds() * SHORTEST).max(LEAST_GAP)
+}
 
 /// What works have taken that went by ages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,7 +126,7 @@ impl PollAges {
             return None;
         };
         let interval = plan.poll.interval.seconds();
-        let shortest = (interval * SHORTEST).max(LEAST_GAP.seconds());
+        let shortest = shortest_gap(plan.poll.interval).seconds();
         let longest = longest.seconds().max(shortest);
         let rate = |bucket: Option<crate::scenario::Bucket>| {
             bucket.map_or(f64::INFINITY, |bucket| bucket.rate.per_second())
@@ -216,7 +221,7 @@ impl PollAges {
         self.last_lesson = now;
         self.accepted_per_second = f64::from(self.accepted) / passed.seconds();
         self.accepted = 0;
-        if self.explorers.ended() < ENOUGH {
+        if self.explorers.ended() < u64::from(ENOUGH) {
             return;
         }
         self.explorers.forget();

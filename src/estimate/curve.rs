@@ -63,8 +63,8 @@ impl Curve {
         self.until() - self.last().area
     }
 
-    /// The same at so many ages more than one, evenly in their logarithm from the one at which works
-    /// begin to end, or a thousandth of the last one, to that. Between them all is straight.
+    /// The same at so many ages more than one, evenly in their logarithm from the one at which
+    /// works begin to end, or a thousandth of the last one, to that. Between them all is straight.
     pub fn coarse(&self, cells: u64) -> Option<Self> {
         let after = self.points.partition_point(|point| point.share <= 0.0);
         let until = self.until();

@@ -53,8 +53,8 @@ impl PollAtAges {
         Self::at(&curve, cells, polls, facts.longest_gap.seconds())
     }
 
-    /// For works with this curve, of which ages can tell so many cells apart, at so many polls, with
-    /// a longest gap in seconds.
+    /// For works with this curve, of which ages can tell so many cells apart, at so many polls,
+    /// with a longest gap in seconds.
     fn at(curve: &Curve, cells: u64, polls: f64, longest: f64) -> Option<Self> {
         if polls <= 1.0 {
             return None;
