@@ -105,6 +105,7 @@ impl Explorers {
         });
         let seen = (self.seen.iter()).map(|((from, to), weight)| (*from, *to, *weight));
         let curve = curve_of(&Npmle::of(seen.chain(open))?)?;
+        let curve = curve.told_by(self.weight)?;
         with_guess(&curve, GUESSED / (self.weight + GUESSED))
     }
 

@@ -63,13 +63,19 @@ impl Curve {
         self.until() - self.last().area
     }
 
-    /// The same at so many ages more than one, evenly in their logarithm from the one at which
-    /// works begin to end, or a thousandth of the last one, to that. Between them all is straight.
-    pub fn coarse(&self, cells: u64) -> Option<Self> {
+    /// The same on so few cells that so many works can tell them apart: an estimate rises in steps
+    /// that are partly chance, and whoever asks just behind each of them believes to see more than
+    /// there is. Twice the cube root of the works (the estimate converges as the cube root), evenly
+    /// in the logarithm of the age, from where works begin to end, or a thousandth of the last age,
+    /// to that. Within a cell all is straight.
+    pub fn told_by(&self, works: f64) -> Option<Self> {
+        self.in_cells((2.0 * libm::cbrt(works)).ceil())
+    }
+
+    fn in_cells(&self, cells: f64) -> Option<Self> {
         let after = self.points.partition_point(|point| point.share <= 0.0);
         let until = self.until();
         let begin = self.points[after.max(1) - 1].seconds.max(until * 1e-3);
-        let cells = f64::from(u32::try_from(cells).unwrap_or(u32::MAX));
         let step = libm::log(until / begin) / cells;
         let edges = (0..).map(f64::from).take_while(|edge| *edge < cells);
         let ages = edges.map(|edge| begin * libm::exp(step * edge));
@@ -173,7 +179,7 @@ mod tests {
         close(curve.undetected(6.0, 90.0), 0.0);
         assert_eq!(Curve::through([(1.0, 0.0)]), None);
         close(curve.reaches(0.4), 3.0);
-        let coarse = curve.coarse(2).unwrap();
+        let coarse = curve.in_cells(2.0).unwrap();
         let middle = 6.0_f64.sqrt();
         close(coarse.share(middle), curve.share(middle));
         close(coarse.share(1.0), 0.0);

@@ -1,12 +1,11 @@
 //! Poll at these ages: when a client should ask for works of the service that was measured, for as
 //! many polls as this run has taken.
 //!
-//! An estimate rises in steps that are partly chance. Ages that lie just behind each of its steps
-//! would look better than they are: so they are found on a coarse curve, of as many cells as the
-//! cube root of the works (as the bounds of the estimate have it), and what they are worth is read
-//! off the fine one.
+//! The ages are found on a curve that is as coarse as the number of works demands
+//! ([`Curve::told_by`]), and what they are worth is read off the fine one.
 
 use super::Facts;
+use super::binomial::float;
 use super::slo::polls_per_work;
 use super::times::{Method, Times};
 use crate::estimate::ages::{Ages, Cost, Gaps};
@@ -48,14 +47,14 @@ impl PollAtAges {
         }
         let points = estimate.curve.iter();
         let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
-        let cells = (1..).find(|cells: &u64| cells.pow(3) >= estimate.works)?;
         let polls = polls_per_work(snapshot)?;
-        Self::at(&curve, cells, polls, facts.longest_gap.seconds())
+        let longest = facts.longest_gap.seconds();
+        Self::at(&curve, float(estimate.works), polls, longest)
     }
 
-    /// For works with this curve, of which ages can tell so many cells apart, at so many polls,
-    /// with a longest gap in seconds.
-    fn at(curve: &Curve, cells: u64, polls: f64, longest: f64) -> Option<Self> {
+    /// For works with this curve, which so many have told, at so many polls, with a longest gap in
+    /// seconds.
+    fn at(curve: &Curve, works: f64, polls: f64, longest: f64) -> Option<Self> {
         if polls <= 1.0 {
             return None;
         }
@@ -66,7 +65,7 @@ impl PollAtAges {
             longest: longest.max(shortest),
             unknown: interval,
         };
-        let ages = Ages::new(curve.coarse(cells)?, gaps);
+        let ages = Ages::new(curve.told_by(works)?, gaps);
         let price = ages.price_of(polls);
         let last = curve.reaches(curve.known() * (1.0 - REST));
         let mut listed = Vec::new();
@@ -99,20 +98,20 @@ mod tests {
         let points = [(8.0, 0.0), (12.0, 0.5), (55.0, 0.5), (65.0, 1.0)];
         let curve = Curve::through(points).unwrap();
         let mean = f64::midpoint(10.0, 60.0);
-        let found = PollAtAges::at(&curve, 30, 3.0, 120.0).unwrap();
+        let found = PollAtAges::at(&curve, 5e3, 3.0, 120.0).unwrap();
         assert!((found.then_every - mean / 2.0).abs() < 1e-9);
         assert!((found.fixed.polls - 3.0).abs() < 1e-9);
         assert!((found.fixed.lag - mean / 4.0).abs() < 1e-9);
-        assert!(found.cost.polls <= 3.0 && found.cost.lag < found.fixed.lag / 4.0);
+        assert!(found.cost.polls < 3.1 && found.cost.lag < found.fixed.lag / 4.0);
         assert!(found.ages.iter().all(|age| !(15.0..55.0).contains(age)));
-        assert_eq!(PollAtAges::at(&curve, 30, 1.0, 120.0), None);
+        assert_eq!(PollAtAges::at(&curve, 5e3, 1.0, 120.0), None);
     }
 
     #[test]
     fn a_schedule_has_a_last_age() {
         // Evenly over an hour, at 1,000 polls a work.
         let hour = Curve::through([(3_600.0, 1.0)]).unwrap();
-        let found = PollAtAges::at(&hour, 30, 1_000.0, 120.0).unwrap();
+        let found = PollAtAges::at(&hour, 5e3, 1_000.0, 120.0).unwrap();
         assert_eq!(found.ages.len(), MOST_AGES);
         assert!((found.cost.polls / 1_000.0 - 1.0).abs() < 0.2);
     }
