@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use plimsoll::check::expect;
 use plimsoll::record::row::{Settled, WorkRow};
-use plimsoll::scenario::{Plan, resolve};
+use plimsoll::scenario::{Law, Plan, resolve};
 use plimsoll::sim::world::{self, Network, Watch};
 
 /// Names and laws: one without memory, one whose works end around a time, one with two such times,
@@ -30,7 +30,7 @@ const LAWS: [(&str, &str); 4] = [
 ];
 
 /// Names and what `[poll]` says; the interval is found for each.
-const POLICIES: [(&str, &str); 5] = [
+const POLICIES: [(&str, &str); 6] = [
     ("fixed", "policy = \"fixed\""),
     ("fixed, first = interval", "first = \"interval\""),
     (
@@ -39,6 +39,7 @@ const POLICIES: [(&str, &str); 5] = [
     ),
     ("hinted", "policy = \"hinted\""),
     ("optimal", "policy = \"optimal\""),
+    ("optimal, like", "policy = \"optimal\"\nlike = \"earlier\""),
 ];
 
 /// The interval of `fixed`, and what the service says in `Retry-After`, in seconds.
@@ -67,7 +68,18 @@ fn plan(law: &str, poll: &str, interval: f64) -> Plan {
          [drain]\nlimit = \"1h\"\n",
         works / 20
     );
-    resolve::read(&text, &[], &|_| Err(String::new())).unwrap()
+    resolve::read(&text, &[], &|_| Ok(curve(law).into_bytes())).unwrap()
+}
+
+/// The law as an earlier run would have left it behind, had it seen works without end.
+fn curve(law: &str) -> String {
+    let law = Law::parse(law).unwrap();
+    let mut curve = "t_s,completed,failed\n".to_owned();
+    for tenth in 0..6_000 {
+        let age = f64::from(tenth) / 10.0;
+        writeln!(curve, "{age},{:.9},0", 1.0 - law.survival(age)).unwrap();
+    }
+    curve
 }
 
 /// The interval at which a policy is expected to take so many polls a work.

@@ -28,7 +28,7 @@ use crate::record::area::AreaBooks;
 use crate::record::disturbance::Disturbances;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
-use crate::scenario::{Base, Lane, Plan, PollPolicy, Slo, ValidityLimits};
+use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
 use poll_ages::PollAtAges;
@@ -85,8 +85,9 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
-    /// The longest time for which the scenario leaves a work without a poll.
-    pub longest_gap: Span,
+    /// The longest time for which the scenario leaves a work without a poll; none where its polls
+    /// do not look at works of all ages.
+    pub longest_gap: Option<Span>,
     /// What the way of polling does to the sojourn time, a sentence each.
     pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
@@ -120,10 +121,7 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
-            longest_gap: match plan.poll.policy {
-                PollPolicy::Optimal { longest } => longest,
-                _ => plan.poll.give_up_after,
-            },
+            longest_gap: poll_ages::longest_gap(plan),
             cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())

@@ -7,10 +7,12 @@
 use super::Facts;
 use super::binomial::float;
 use super::slo::polls_per_work;
-use super::times::{Method, Times};
+use super::times::Times;
 use crate::estimate::ages::{Ages, Cost, Gaps};
 use crate::estimate::curve::Curve;
 use crate::record::snapshot::Snapshot;
+use crate::scenario::{FirstPoll, Plan, PollPolicy};
+use crate::time::Span;
 
 /// Works that must have been seen to end. With so many the ages are worth nearly what they are
 /// worth with all.
@@ -41,14 +43,13 @@ impl PollAtAges {
     pub fn of(facts: &Facts, snapshot: &Snapshot, times: &Times) -> Option<Self> {
         let sojourn = times.sojourn.as_ref().ok()?;
         let estimate = &sojourn.estimate;
-        let is_blurred = sojourn.method == Method::Npmle && !facts.cautions.is_empty();
-        if estimate.works - estimate.censored < ENOUGH || is_blurred {
+        let longest = facts.longest_gap?.seconds();
+        if estimate.works - estimate.censored < ENOUGH {
             return None;
         }
         let points = estimate.curve.iter();
         let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
         let polls = polls_per_work(snapshot)?;
-        let longest = facts.longest_gap.seconds();
         Self::at(&curve, float(estimate.works), polls, longest)
     }
 
@@ -84,6 +85,17 @@ impl PollAtAges {
             ages: listed,
             then_every: interval,
         })
+    }
+}
+
+/// The longest gap that the polls of a plan may have, where they look at works of all ages.
+pub(super) fn longest_gap(plan: &Plan) -> Option<Span> {
+    let poll = &plan.poll;
+    match poll.policy {
+        _ if poll.first != FirstPoll::Random => None,
+        PollPolicy::Hinted => None,
+        PollPolicy::Optimal { longest } => Some(longest),
+        PollPolicy::Fixed | PollPolicy::Exponential { .. } => Some(poll.give_up_after),
     }
 }
 
