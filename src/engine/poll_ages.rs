@@ -289,3 +289,71 @@ fn curve_of(ended: &[Ended]) -> Option<Curve> {
     let share = |at: &Ended| (at.seconds, (at.completed + at.failed).min(1.0));
     Curve::through(ended.iter().map(share))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arrival::Segment;
+    use crate::scenario::resolve;
+
+    fn known(poll: &str) -> PollAges {
+        let text = format!(
+            "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '40/s'\n\
+             duration = '1s'\n[poll]\npolicy = 'optimal'\ninterval = '4s'\n{poll}\n"
+        );
+        let curve = b"t_s,completed,failed\n6,0,0\n10,1,0\n".to_vec();
+        let plan = resolve::read(&text, &[], &|_| Ok(curve.clone())).unwrap();
+        PollAges::of(&plan, &Share::of(&plan, Segment::WHOLE)).unwrap()
+    }
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn an_end_lies_within_its_window_as_the_curve_has_it() {
+        let known = known("like = 'earlier'");
+        let learned = known.learned.unwrap();
+        // Evenly between 6 s and 10 s.
+        near(learned.ends_at(7.0, 9.0), 8.0);
+        near(learned.ends_at(4.0, 9.0), 7.5);
+        // Nothing ends there by the curve.
+        near(learned.ends_at(1.0, 3.0), 2.0);
+        near(learned.ends_at(12.0, 16.0), 14.0);
+        assert_eq!(learned.since, Tick::ZERO);
+    }
+
+    #[test]
+    fn polls_are_as_many_as_there_is_room_for() {
+        let check = |poll: &str, works: f64, polls: f64| {
+            let mut known = known(poll);
+            known.accepted_per_second = works;
+            near(known.within_budget(3.0), polls);
+        };
+        check("", 40.0, 3.0);
+        check("budget = '200/s'", 40.0, 3.0);
+        // 95 of 100 a second are 2.375 a work, of which the tenth that explores takes 0.3.
+        check("budget = '100/s'", 40.0, (2.375 - 0.3) / 0.9);
+        check("budget = '10/s'", 40.0, FEWEST);
+        check("budget = '10/s'", 0.0, 3.0);
+        // Submits take from the same limit.
+        check("[limits]\nrate = '140/s'", 40.0, (2.375 - 0.3) / 0.9);
+    }
+
+    #[test]
+    fn too_many_polls_make_them_fewer_once_works_are_like_all_of_them() {
+        let mut known = known("like = 'earlier'");
+        let many = Taken {
+            works: 1_000,
+            polls: 4_000.0,
+            of_fixed: 3_000.0,
+        };
+        known.taken = many;
+        known.correct(Tick::ZERO);
+        near(known.correction, 1.0);
+        assert_eq!(known.taken.works, 0);
+        known.taken = many;
+        known.correct(Tick(100_000_000_000));
+        near(known.correction, libm::pow(0.75, CORRECTED));
+    }
+}

@@ -409,6 +409,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_stands_in_the_header_and_in_the_reading() {
+        let open = Answer {
+            ask_again_s: Some(7),
+            ..answer(Said::Granted(Word::Running))
+        };
+        assert_eq!(open.http().unwrap().retry_after_s, Some(7));
+        let PollReply::Open { hint, .. } = open.poll_reply() else {
+            panic!("a running work is open");
+        };
+        assert_eq!(hint.retry_after, Some(Span::from_secs(7)));
+    }
+
+    #[test]
     fn a_poll_reads_as_the_contract_says() {
         let check = |said: Said<Word>, holds: fn(&PollReply) -> bool| {
             let reply = answer(said).poll_reply();
