@@ -31,7 +31,7 @@ use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
-use poll_ages::PollAtAges;
+use poll_ages::{Looks, PollAtAges};
 use quantiles::Sample;
 use slo::{Decision, Judgement};
 use times::Times;
@@ -85,9 +85,8 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
-    /// The longest time for which the scenario leaves a work without a poll; none where its polls
-    /// do not look at works of all ages.
-    pub longest_gap: Option<Span>,
+    /// How polls look at works; none where they do not look at works of all ages.
+    pub looks: Option<Looks>,
     /// What the way of polling does to the sojourn time, a sentence each.
     pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
@@ -121,7 +120,7 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
-            longest_gap: poll_ages::longest_gap(plan),
+            looks: Looks::of(plan),
             cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::poll_ages::EXPLORE;
 use crate::estimate::curve::Curve;
 use crate::estimate::npmle::Npmle;
 use crate::random::{Purpose, unit_at};
@@ -46,9 +47,6 @@ pub(super) struct Explorers {
 }
 
 impl Explorers {
-    /// The share of the works that explore once something is learned.
-    pub(super) const FEW: f64 = 0.1;
-
     pub(super) fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -77,7 +75,7 @@ impl Explorers {
 
     /// From now on only a tenth of the works does.
     pub(super) fn be_few(&mut self) {
-        self.share = Self::FEW;
+        self.share = EXPLORE;
     }
 
     /// A work leaves: found open at one age, and ended at another if that was seen. False if it was

@@ -27,6 +27,8 @@ use crate::work::Slot;
 
 /// Explorers that must have ended before anything is learned of them.
 pub const ENOUGH: u32 = 300;
+/// The share of the works that go on as explorers once something is learned.
+pub const EXPLORE: f64 = 0.1;
 /// From one lesson to the next.
 const LESSON: Span = Span::from_secs(5);
 /// The shortest gap is this part of the interval.
@@ -261,7 +263,7 @@ impl PollAges {
         if works <= 0.0 || room >= polls * works {
             return polls;
         }
-        let most = (room / works - polls * Explorers::FEW) / (1.0 - Explorers::FEW);
+        let most = (room / works - polls * EXPLORE) / (1.0 - EXPLORE);
         most.clamp(FEWEST, polls.max(FEWEST))
     }
 

@@ -39,7 +39,7 @@ pub(super) fn facts() -> Facts {
         run_dir: "reports/fixture".to_owned(),
         disturbances: Some(disturbances()),
         has_rows: true,
-        longest_gap: Some(Span::from_secs(120)),
+        looks: None,
         cautions: Vec::new(),
         notes: Vec::new(),
     }

@@ -2,12 +2,13 @@
 //! many polls as this run has taken.
 //!
 //! The ages are found on a curve that is as coarse as the number of works demands
-//! ([`Curve::told_by`]), and what they are worth is read off the fine one.
+//! ([`Curve::told_by`]), and what they are worth is read off the fine one, where that is known.
 
 use super::Facts;
 use super::binomial::float;
 use super::slo::polls_per_work;
 use super::times::Times;
+use crate::engine::poll_ages;
 use crate::estimate::ages::{Ages, Cost, Gaps};
 use crate::estimate::curve::Curve;
 use crate::record::snapshot::Snapshot;
@@ -23,6 +24,29 @@ const MOST_AGES: usize = 200;
 const REST: f64 = 1e-3;
 /// The shortest gap, as a part of the interval of fixed polling at as many polls.
 const SHORTEST: f64 = 0.1;
+
+/// How polls look at works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Looks {
+    /// The longest time for which they leave a work alone.
+    pub longest: Span,
+    /// The share of the works that they look at at any age; the others at the same ages all.
+    pub anywhere: f64,
+}
+
+impl Looks {
+    /// Those of a plan, if they look at works of all ages.
+    pub(super) fn of(plan: &Plan) -> Option<Self> {
+        let poll = &plan.poll;
+        let (longest, anywhere) = match poll.policy {
+            _ if poll.first != FirstPoll::Random => return None,
+            PollPolicy::Hinted => return None,
+            PollPolicy::Optimal { longest } => (longest, poll_ages::EXPLORE),
+            PollPolicy::Fixed | PollPolicy::Exponential { .. } => (poll.give_up_after, 1.0),
+        };
+        Some(Self { longest, anywhere })
+    }
+}
 
 /// A schedule, and what it is worth.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,19 +67,18 @@ impl PollAtAges {
     pub fn of(facts: &Facts, snapshot: &Snapshot, times: &Times) -> Option<Self> {
         let sojourn = times.sojourn.as_ref().ok()?;
         let estimate = &sojourn.estimate;
-        let longest = facts.longest_gap?.seconds();
+        let looks = facts.looks?;
         if estimate.works - estimate.censored < ENOUGH {
             return None;
         }
         let points = estimate.curve.iter();
         let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
         let polls = polls_per_work(snapshot)?;
-        Self::at(&curve, float(estimate.works), polls, longest)
+        Self::at(&curve, float(estimate.works), polls, looks)
     }
 
-    /// For works with this curve, which so many have told, at so many polls, with a longest gap in
-    /// seconds.
-    fn at(curve: &Curve, works: f64, polls: f64, longest: f64) -> Option<Self> {
+    /// For works with this curve, which so many works and so many polls a work have told.
+    fn at(curve: &Curve, works: f64, polls: f64, looks: Looks) -> Option<Self> {
         if polls <= 1.0 {
             return None;
         }
@@ -63,10 +86,10 @@ impl PollAtAges {
         let shortest = interval * SHORTEST;
         let gaps = Gaps {
             shortest,
-            longest: longest.max(shortest),
+            longest: looks.longest.seconds().max(shortest),
             unknown: interval,
         };
-        let ages = Ages::new(curve.told_by(works)?, gaps);
+        let ages = Ages::new(curve.told_by(works * looks.anywhere)?, gaps);
         let price = ages.price_of(polls);
         let last = curve.reaches(curve.known() * (1.0 - REST));
         let mut listed = Vec::new();
@@ -78,7 +101,12 @@ impl PollAtAges {
         }
         let end = listed.last().copied()?;
         let later = std::iter::successors(Some(end + interval), |age| Some(age + interval));
-        let truth = Ages::new(curve.clone(), gaps);
+        // Between ages at which all were looked at the estimate lies where it likes best.
+        let truth = if looks.anywhere < 1.0 {
+            ages.clone()
+        } else {
+            Ages::new(curve.clone(), gaps)
+        };
         Some(Self {
             cost: truth.cost_of(listed.iter().copied().chain(later)),
             fixed: truth.cost_of_fixed(interval),
@@ -88,20 +116,14 @@ impl PollAtAges {
     }
 }
 
-/// The longest gap that the polls of a plan may have, where they look at works of all ages.
-pub(super) fn longest_gap(plan: &Plan) -> Option<Span> {
-    let poll = &plan.poll;
-    match poll.policy {
-        _ if poll.first != FirstPoll::Random => None,
-        PollPolicy::Hinted => None,
-        PollPolicy::Optimal { longest } => Some(longest),
-        PollPolicy::Fixed | PollPolicy::Exponential { .. } => Some(poll.give_up_after),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOOKS: Looks = Looks {
+        longest: Span::from_secs(120),
+        anywhere: 1.0,
+    };
 
     #[test]
     fn two_kinds_of_works_are_asked_for_when_each_ends() {
@@ -110,20 +132,20 @@ mod tests {
         let points = [(8.0, 0.0), (12.0, 0.5), (55.0, 0.5), (65.0, 1.0)];
         let curve = Curve::through(points).unwrap();
         let mean = f64::midpoint(10.0, 60.0);
-        let found = PollAtAges::at(&curve, 5e3, 3.0, 120.0).unwrap();
+        let found = PollAtAges::at(&curve, 5e3, 3.0, LOOKS).unwrap();
         assert!((found.then_every - mean / 2.0).abs() < 1e-9);
         assert!((found.fixed.polls - 3.0).abs() < 1e-9);
         assert!((found.fixed.lag - mean / 4.0).abs() < 1e-9);
         assert!(found.cost.polls < 3.1 && found.cost.lag < found.fixed.lag / 4.0);
         assert!(found.ages.iter().all(|age| !(15.0..55.0).contains(age)));
-        assert_eq!(PollAtAges::at(&curve, 5e3, 1.0, 120.0), None);
+        assert_eq!(PollAtAges::at(&curve, 5e3, 1.0, LOOKS), None);
     }
 
     #[test]
     fn a_schedule_has_a_last_age() {
         // Evenly over an hour, at 1,000 polls a work.
         let hour = Curve::through([(3_600.0, 1.0)]).unwrap();
-        let found = PollAtAges::at(&hour, 5e3, 1_000.0, 120.0).unwrap();
+        let found = PollAtAges::at(&hour, 5e3, 1_000.0, LOOKS).unwrap();
         assert_eq!(found.ages.len(), MOST_AGES);
         assert!((found.cost.polls / 1_000.0 - 1.0).abs() < 0.2);
     }
