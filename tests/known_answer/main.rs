@@ -8,6 +8,7 @@ mod limits;
 mod optimal;
 mod polling;
 mod queue;
+mod sojourn;
 mod stall;
 
 use std::collections::BTreeMap;

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use plimsoll::record::row::WorkRow;
-use plimsoll::record::windows::{Happening, Window, Windows};
+use plimsoll::record::windows::{Edge, Happening, Window, Windows};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::VirtualRun;
-use plimsoll::time::Span;
+use plimsoll::time::{Span, Tick};
 use plimsoll::work::{Outcome, Source};
 
+use crate::watch::Checks;
+
 /// Every accepted work has one window for its end, and it is the one of its row.
-pub(crate) fn check_rows(rows: &[WorkRow], run: &VirtualRun) {
-    let accepted = rows.iter().filter(|row| row.accepted.is_some());
-    let expected = Windows::of(accepted.map(|row| (of_row(row), 1)).collect());
+pub(crate) fn check_rows(checks: &Checks<'_>, run: &VirtualRun) {
+    let accepted = checks.rows.iter().filter(|row| row.accepted.is_some());
+    let window = |row| (of_row(row, checks.last_poll(row)), 1);
+    let expected = Windows::of(accepted.map(window).collect());
     let ends = |(window, _): &(Window, u64)| {
         matches!(window.what, Happening::Completed | Happening::Failed)
     };
@@ -22,7 +25,7 @@ pub(crate) fn check_rows(rows: &[WorkRow], run: &VirtualRun) {
     assert!(counted == expected, "first {differs:?}");
 }
 
-fn of_row(row: &WorkRow) -> Window {
+fn of_row(row: &WorkRow, last_poll: Tick) -> Window {
     let sent = row.sent.unwrap();
     let open = row.last_open.map_or(Span::ZERO, |at| at.since(sent));
     let what = match row.outcome {
@@ -32,41 +35,41 @@ fn of_row(row: &WorkRow) -> Window {
     match row.detected {
         None => Window::censored(Happening::Completed, open),
         Some(at) if row.source == Some(Source::Sync) => Window::point(what, at.since(sent)),
-        Some(at) => Window::seen(what, open, at.since(sent)),
+        Some(_) => Window::seen(what, open, last_poll.since(sent)),
     }
 }
 
 /// Two kinds of windows of the same happening, and what it is by the service's books.
-type Kind = ([Happening; 2], fn(&WorkRow, &TruthRow) -> Option<Span>);
+type Kind = ([Happening; 2], fn(&TruthRow) -> Option<Span>);
 
-/// Each window holds the truth: so at each age as many had happened at least as have windows that
-/// end by then, and as many at most as have windows that begin before.
-pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
+/// Each window holds the truth, but for a cell of the grid to which it is rounded, and for the
+/// `slack` by which its poll took longer to the service than its submit, or the other way round: so at each age
+/// as many had happened at least as have windows that end a cell before, and as many at most as
+/// have windows that begin less than a cell later.
+pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun, slack: Span) {
     let truth: BTreeMap<String, TruthRow> =
         (run.truth.rows().map(|row| (row.work_id.clone(), row))).collect();
     let followed = |row: &&WorkRow| row.accepted.is_some() && row.source != Some(Source::Sync);
-    let pairs = (rows.iter().filter(followed))
-        .filter_map(|row| Some((row, truth.get(&*row.work_id.as_ref()?.0)?)));
-    let pairs: Vec<(&WorkRow, &TruthRow)> = pairs.collect();
-    if pairs.len() < rows.iter().filter(|row| row.accepted.is_some()).count() {
+    let works =
+        (rows.iter().filter(followed)).filter_map(|row| truth.get(&*row.work_id.as_ref()?.0));
+    let works: Vec<&TruthRow> = works.collect();
+    if works.len() < rows.iter().filter(|row| row.accepted.is_some()).count() {
         return;
     }
     let kinds: [Kind; 3] = [
-        ([Happening::Completed, Happening::Failed], |row, truth| {
-            Some(truth.terminal?.since(row.sent?))
+        ([Happening::Completed, Happening::Failed], |truth| {
+            Some(truth.terminal?.since(truth.accepted))
         }),
-        ([Happening::Begun, Happening::BegunUnseen], |row, truth| {
-            Some(truth.started?.since(row.sent?))
+        ([Happening::Begun, Happening::BegunUnseen], |truth| {
+            Some(truth.started?.since(truth.accepted))
         }),
-        ([Happening::Ran, Happening::RanUnseen], |_, truth| {
+        ([Happening::Ran, Happening::RanUnseen], |truth| {
             Some(truth.terminal?.since(truth.started?))
         }),
     ];
     let all = run.snapshot.seen.sum().windows;
     for (what, truly) in kinds {
-        let mut times: Vec<Span> = (pairs.iter())
-            .filter_map(|(row, truth)| truly(row, truth))
-            .collect();
+        let mut times: Vec<Span> = (works.iter()).filter_map(|truth| truly(truth)).collect();
         times.sort_unstable();
         let windows: Vec<(Window, u64)> =
             (all.iter().filter(|(window, _)| what.contains(&window.what))).collect();
@@ -77,14 +80,18 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
                     .map(|(_, works)| works)
                     .sum()
             };
-            let truly = times.partition_point(|time| *time <= edge.age()) as u64;
+            let cell = |steps: usize| Edge::numbered(steps).unwrap_or(Edge::LAST).age();
+            let (before, after) = (cell(edge.number() - 1), cell(edge.number() + 1));
+            let by_then = |age: Span| times.partition_point(|time| *time <= age) as u64;
+            let early = Span(before.0.saturating_sub(slack.0));
+            let (by_before, by_after) = (by_then(early), by_then(Span(after.0 + slack.0)));
             let (least, most) = (
                 by(&|window| window.to.is_some_and(|to| to <= edge)),
                 by(&|window| window.from < edge),
             );
             assert!(
-                least <= truly && truly <= most,
-                "{what:?} by {:?}: {truly} of {least} to {most}",
+                least <= by_after && by_before <= most,
+                "{what:?} by {:?}: {by_before} to {by_after} of {least} to {most}",
                 edge.age()
             );
         }
