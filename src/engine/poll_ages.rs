@@ -113,7 +113,7 @@ impl Engine {
         }
     }
 
-    /// A work is followed no longer: with its end, if a poll saw it.
+    /// A work is followed no longer: with the sending of the poll that saw its end, if one did.
     pub(super) fn saw_of_ages(&mut self, slot: Slot, end: Option<Tick>) {
         if let (Some(ages), Some(work)) = (&mut self.ages, self.works.get(slot)) {
             ages.leaves(slot.index, work, end);
@@ -191,7 +191,7 @@ impl PollAges {
         })
     }
 
-    /// A work leaves: with its end, if a poll saw it.
+    /// A work leaves: with the sending of the poll that saw its end, if one did.
     fn leaves(&mut self, place: u32, work: &Work, end: Option<Tick>) {
         let age = |at: Tick| at.since(work.sent);
         let open = work.last_open.get().map_or(Span::ZERO, age);
