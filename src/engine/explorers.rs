@@ -102,7 +102,7 @@ impl Explorers {
             (from, to, 1.0)
         });
         let seen = (self.seen.iter()).map(|((from, to), weight)| (*from, *to, *weight));
-        let curve = curve_of(&Npmle::of(seen.chain(open))?)?;
+        let curve = Curve::most_likely(&Npmle::of(seen.chain(open))?)?;
         let curve = curve.told_by(self.weight)?;
         with_guess(&curve, GUESSED / (self.weight + GUESSED))
     }
@@ -120,29 +120,24 @@ impl Explorers {
     }
 }
 
-/// A window on the grid of fewer cells, rounded outward.
+/// A window on the grid of fewer cells, each end rounded to the nearest edge as
+/// [`Window::seen`] has it, and outward where they would meet.
 fn between(open: Span, end: Option<Span>) -> Between {
     let window = end.map_or_else(
         || Window::censored(Happening::Completed, open),
         |end| Window::seen(Happening::Completed, open, end),
     );
     let numbered = |number: usize| Edge::numbered(number * CELLS);
-    let from = numbered(window.from.number() / CELLS).unwrap_or(Edge::LAST);
-    let to = (window.to).and_then(|to| numbered(to.number().div_ceil(CELLS)));
-    (from, to)
-}
-
-/// The curve of an estimate, without what is later than everything seen.
-fn curve_of(estimate: &Npmle) -> Option<Curve> {
-    let mut points = Vec::new();
-    let mut share = 0.0;
-    for (region, mass) in estimate.regions() {
-        let Some(to) = region.to else { break };
-        points.push((region.from.age().seconds(), share));
-        share = (share + mass).min(1.0);
-        points.push((to.age().seconds(), share));
+    let nearest = |edge: Edge| numbered((edge.number() + CELLS / 2) / CELLS);
+    let from = nearest(window.from).unwrap_or(Edge::LAST);
+    match window.to.map(nearest) {
+        None => (from, None),
+        Some(Some(to)) if from < to => (from, Some(to)),
+        Some(_) => {
+            let from = numbered(window.from.number() / CELLS).unwrap_or(Edge::LAST);
+            (from, numbered(from.number() / CELLS + 1))
+        }
     }
-    Curve::through(points)
 }
 
 /// The same with a share of works that end without memory, after the same mean. Between two edges

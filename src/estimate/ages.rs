@@ -103,24 +103,7 @@ impl Ages {
 
     /// What a price costs and gives.
     pub fn cost(&self, price: f64) -> Cost {
-        self.cost_of(self.schedule(price))
-    }
-
-    /// What polls at these ages cost and give, which ascend.
-    pub fn cost_of(&self, ages: impl Iterator<Item = f64>) -> Cost {
-        let (mut polls, mut lag, mut before) = (0.0, 0.0, 0.0);
-        for age in ages.take(MOST_AGES) {
-            polls += 1.0 - self.curve.share(before);
-            lag += self.curve.undetected(before, age);
-            before = age;
-            if age >= self.curve.until() {
-                break;
-            }
-        }
-        Cost {
-            polls,
-            lag: lag / self.curve.known(),
-        }
+        self.curve.cost_of(self.schedule(price))
     }
 
     /// The price at which works are asked for so often in the mean, or as nearly as the gaps allow:
@@ -150,11 +133,24 @@ impl Ages {
             lag: interval / 2.0,
         }
     }
+}
 
-    /// The interval at which works are asked for so often in the mean, the first poll at random
-    /// within one. None for one poll or fewer: no interval is so long.
-    pub fn fixed_of(&self, polls: f64) -> Option<f64> {
-        (polls > 1.0).then(|| self.curve.mean() / (polls - 1.0))
+impl Curve {
+    /// What polls at these ages cost and give, which ascend.
+    pub fn cost_of(&self, ages: impl Iterator<Item = f64>) -> Cost {
+        let (mut polls, mut lag, mut before) = (0.0, 0.0, 0.0);
+        for age in ages.take(MOST_AGES) {
+            polls += 1.0 - self.share(before);
+            lag += self.undetected(before, age);
+            before = age;
+            if age >= self.until() {
+                break;
+            }
+        }
+        Cost {
+            polls,
+            lag: lag / self.known(),
+        }
     }
 }
 

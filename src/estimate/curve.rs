@@ -1,5 +1,7 @@
 //! `Curve`: which share of the works has ended by an age, as it was measured.
 
+use super::npmle::Npmle;
+
 /// A distribution function that is linear between its points. It begins at no age and no share, and
 /// ascends in both; where the age stays and the share jumps, that share has exactly that age.
 ///
@@ -45,6 +47,19 @@ impl Curve {
             curve.push(last);
         }
         (last.share > 0.0).then_some(Self { points: curve })
+    }
+
+    /// The curve of an estimate, without what is later than everything seen.
+    pub fn most_likely(estimate: &Npmle) -> Option<Self> {
+        let mut points = Vec::new();
+        let mut share = 0.0;
+        for (region, mass) in estimate.regions() {
+            let Some(to) = region.to else { break };
+            points.push((region.from.age().seconds(), share));
+            share = (share + mass).min(1.0);
+            points.push((to.age().seconds(), share));
+        }
+        Self::through(points)
     }
 
     /// The last age of which it knows, in seconds.

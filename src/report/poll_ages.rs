@@ -2,16 +2,20 @@
 //! many polls as this run has taken.
 //!
 //! The ages are found on a curve that is as coarse as the number of works demands
-//! ([`Curve::told_by`]), and what they are worth is read off the fine one, where that is known.
+//! ([`Curve::told_by`]). What they are worth is found by halves of the run, each with the ages that
+//! the other half told.
 
 use super::Facts;
 use super::binomial::float;
 use super::slo::polls_per_work;
-use super::times::Times;
+use super::times::{Method, Times};
 use crate::engine::poll_ages;
 use crate::estimate::ages::{Ages, Cost, Gaps};
 use crate::estimate::curve::Curve;
+use crate::estimate::npmle::Npmle;
+use crate::record::blocks::Blocks;
 use crate::record::snapshot::Snapshot;
+use crate::record::windows::Happening;
 use crate::scenario::{FirstPoll, Plan, PollPolicy};
 use crate::time::Span;
 
@@ -73,12 +77,18 @@ impl PollAtAges {
         }
         let points = estimate.curve.iter();
         let curve = Curve::through(points.map(|point| (point.seconds, point.cdf)))?;
-        let polls = polls_per_work(snapshot)?;
-        Self::at(&curve, float(estimate.works), polls, looks)
+        let told = float(estimate.works) * looks.anywhere;
+        let mut found = Self::at(&curve, told, polls_per_work(snapshot)?, looks)?;
+        if sojourn.method == Method::Npmle
+            && let Some(cost) = found.judged_by_halves(&snapshot.seen, told, looks)
+        {
+            found.cost = cost;
+        }
+        Some(found)
     }
 
-    /// For works with this curve, which so many works and so many polls a work have told.
-    fn at(curve: &Curve, works: f64, polls: f64, looks: Looks) -> Option<Self> {
+    /// For works with this curve, which so many have told, at so many polls.
+    fn at(curve: &Curve, told: f64, polls: f64, looks: Looks) -> Option<Self> {
         if polls <= 1.0 {
             return None;
         }
@@ -89,7 +99,7 @@ impl PollAtAges {
             longest: looks.longest.seconds().max(shortest),
             unknown: interval,
         };
-        let ages = Ages::new(curve.told_by(works * looks.anywhere)?, gaps);
+        let ages = Ages::new(curve.told_by(told)?, gaps);
         let price = ages.price_of(polls);
         let last = curve.reaches(curve.known() * (1.0 - REST));
         let mut listed = Vec::new();
@@ -99,21 +109,61 @@ impl PollAtAges {
                 break;
             }
         }
-        let end = listed.last().copied()?;
-        let later = std::iter::successors(Some(end + interval), |age| Some(age + interval));
-        // Between ages at which all were looked at the estimate lies where it likes best.
-        let truth = if looks.anywhere < 1.0 {
-            ages.clone()
-        } else {
-            Ages::new(curve.clone(), gaps)
+        // As many polls are m / T + 1, and the lag is T / 2, whatever the law.
+        let fixed = Cost {
+            polls,
+            lag: interval / 2.0,
         };
-        Some(Self {
-            cost: truth.cost_of(listed.iter().copied().chain(later)),
-            fixed: truth.cost_of_fixed(interval),
+        let mut found = Self {
             ages: listed,
             then_every: interval,
+            cost: fixed,
+            fixed,
+        };
+        found.cost = ages.curve().cost_of(found.forever());
+        Some(found)
+    }
+
+    /// All ages.
+    fn forever(&self) -> impl Iterator<Item = f64> + '_ {
+        let last = self.ages.last().copied().unwrap_or_default();
+        let later = std::iter::successors(Some(last + self.then_every), |age| {
+            Some(age + self.then_every)
+        });
+        self.ages.iter().copied().chain(later)
+    }
+
+    /// What ages are worth that every other block of the run has told, to the works of the blocks
+    /// between them; the mean of both ways. Ages look better than they are to the works that they
+    /// were found with.
+    fn judged_by_halves(&self, seen: &Blocks, told: f64, looks: Looks) -> Option<Cost> {
+        let curves = [half(seen, 0)?, half(seen, 1)?];
+        let cost = |by: &Curve, of: &Curve| {
+            let found = Self::at(by, told / 2.0, self.fixed.polls, looks)?;
+            // Between ages at which all were looked at the estimate lies where it likes best.
+            let truth = if looks.anywhere < 1.0 {
+                of.told_by(told / 2.0)?
+            } else {
+                of.clone()
+            };
+            Some(truth.cost_of(found.forever()))
+        };
+        let (one, two) = (cost(&curves[0], &curves[1])?, cost(&curves[1], &curves[0])?);
+        Some(Cost {
+            polls: f64::midpoint(one.polls, two.polls),
+            lag: f64::midpoint(one.lag, two.lag),
         })
     }
+}
+
+/// The curve that every other block of a run tells.
+fn half(seen: &Blocks, from: usize) -> Option<Curve> {
+    let blocks = seen.iter().skip(from).step_by(2);
+    let windows = blocks.flat_map(|block| block.seen.windows.iter());
+    let ends = windows
+        .filter(|(window, _)| matches!(window.what, Happening::Completed | Happening::Failed));
+    let weighted = ends.map(|(window, works)| (window.from, window.to, float(works)));
+    Curve::most_likely(&Npmle::of(weighted)?)
 }
 
 #[cfg(test)]
