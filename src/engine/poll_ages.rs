@@ -1,7 +1,7 @@
 //! `PollAges`: the policy `optimal`. Polls where the works of this run are found to end, at the
 //! polls a work that `fixed` would have taken.
 //!
-//! A tenth of the works explore (see [`super::explorers`]); the others are asked at the ages of
+//! A tenth of the works explore (`engine/explorers.rs`); the others are asked at the ages of
 //! [`Ages`]. Until 300 explorers have ended all are polled as by `fixed`, or by the curve of an
 //! earlier run. Every five seconds the curve and the price are found anew, at the end of an
 //! interval, so that the same run is the same again. Each shard learns by itself.
