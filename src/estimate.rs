@@ -3,8 +3,10 @@
 //! A poll sees not when a work ended but between which two ages. `docs/sojourn-time.md` says what
 //! follows from that, with formulas and sources.
 
+pub mod ages;
 pub mod bands;
 pub mod by_clock;
+pub mod curve;
 mod family;
 mod likelihood;
 pub mod npmle;

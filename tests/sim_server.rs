@@ -27,6 +27,7 @@ fn quiet_plan() -> SimPlan {
         api_key: None,
         intake_id: "demo".into(),
         visible_after: Span::ZERO,
+        retry_after_s: 0,
         stalls: Vec::new(),
         refusals: Vec::new(),
         error_ratio: 0.0,

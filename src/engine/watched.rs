@@ -67,6 +67,7 @@ impl Engine {
             return;
         }
         self.recorder.window(Window::seen(what, from, to));
+        self.saw_of_ages(slot, Some(sent));
         // The begin lies within its window, so the end is as far from it as this at least, and at
         // most.
         let (ran, least, most) = if let Some((begun, seen)) = self.works.begun(slot.index) {
@@ -86,6 +87,7 @@ impl Engine {
             return;
         };
         let open = work.age_when_open();
+        self.saw_of_ages(slot, None);
         self.recorder
             .window(Window::censored(Happening::Completed, open));
         let (ran, since) = if let Some((_, seen)) = self.works.begun(slot.index) {

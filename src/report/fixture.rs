@@ -41,6 +41,7 @@ pub(super) fn facts() -> Facts {
         disturbances: Some(disturbances()),
         has_rows: true,
         selftest: Quoted::Never,
+        looks: None,
         cautions: Vec::new(),
         notes: Vec::new(),
     }

@@ -65,6 +65,7 @@ struct Summary<'a> {
     metrics: Object<Figures>,
     #[serde(flatten)]
     times: times::Shape<'a>,
+    poll_at_ages: Option<times::Schedule>,
     stuck: Vec<Stuck<'a>>,
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
@@ -250,6 +251,7 @@ fn shape(report: &Report) -> Summary<'_> {
                 .collect(),
         ),
         times: times::Shape::from(&report.times),
+        poll_at_ages: report.poll_at_ages.as_ref().map(times::Schedule::from),
         stuck: snapshot
             .stuck
             .iter()

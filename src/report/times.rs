@@ -65,6 +65,11 @@ pub(super) fn cautions(plan: &Plan) -> Vec<String> {
                     two of them nothing is known";
         cautions.push(text.to_owned());
     }
+    if matches!(plan.poll.policy, PollPolicy::Optimal { .. }) {
+        let text = "most polls came at the ages at which works end: between those ages only a tenth \
+                    of the works was looked at";
+        cautions.push(text.to_owned());
+    }
     if plan.poll.policy == PollPolicy::Hinted {
         let text = "polls followed the hints of the service; where these follow the progress of a \
                     work, the estimate is off";

@@ -5,6 +5,7 @@
 mod backlog;
 mod like;
 mod limits;
+mod optimal;
 mod polling;
 mod queue;
 mod sojourn;
