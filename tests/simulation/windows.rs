@@ -43,9 +43,9 @@ fn of_row(row: &WorkRow, last_poll: Tick) -> Window {
 type Kind = ([Happening; 2], fn(&TruthRow) -> Option<Span>);
 
 /// Each window holds the truth, but for a cell of the grid to which it is rounded, and for the
-/// `slack` by which its poll took longer to the service than its submit, or the other way round: so at each age
-/// as many had happened at least as have windows that end a cell before, and as many at most as
-/// have windows that begin less than a cell later.
+/// `slack` by which its poll took longer to the service than its submit, or the other way round: so
+/// at each age as many had happened at least as have windows that end a cell before, and as many at
+/// most as have windows that begin less than a cell later.
 pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun, slack: Span) {
     let truth: BTreeMap<String, TruthRow> =
         (run.truth.rows().map(|row| (row.work_id.clone(), row))).collect();
