@@ -3,9 +3,8 @@
 //!
 //! A poll does not see when a work ended. It sees that it had not ended when the last poll that was
 //! answered "not yet" was sent, and that it had when a terminal answer was read. Ages count from
-//! the instant at which the submit was first sent. Both ends are rounded outward to the grid, and
-//! the right one is always beyond the left one, so that each window holds a cell of the grid at
-//! least.
+//! the instant at which the submit was first sent. Both ends are rounded to the grid, and the right
+//! one is always beyond the left one, so that each window holds a cell of the grid at least.
 //!
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
 //! many works as you like take no more memory than there are different windows.
@@ -43,6 +42,13 @@ impl Edge {
         } else {
             below
         })
+    }
+
+    /// The edge that is nearest to an age; none where that is beyond the last.
+    pub fn nearest(age: Span) -> Option<Self> {
+        let (below, above) = (Self::below(age), Self::above(age)?);
+        let is_below = age.0 - below.age().0 <= above.age().0 - age.0;
+        Some(if is_below { below } else { above })
     }
 
     /// The edge of this number; none beyond the last.
@@ -138,7 +144,19 @@ pub struct Window {
 
 impl Window {
     /// From the age at which it had not happened to the one at which it had.
+    ///
+    /// Each end is rounded to the nearest edge, so that a poll at some age is counted at the same
+    /// edge whatever it saw. (Outward would be at another edge by what it saw: a poll would then
+    /// tell a little more than chance allows, and where all windows are of one length that adds up:
+    /// cells of 1.5 % moved the median of an estimate by 4 %.) Ends that would meet are rounded
+    /// outward: so close a window is as good as a point.
     pub fn seen(what: Happening, from: Span, to: Span) -> Self {
+        if let (Some(from), Some(to)) = (Edge::nearest(from), Edge::nearest(to))
+            && from < to
+        {
+            let to = Some(to);
+            return Self { what, from, to };
+        }
         let from = Edge::below(from);
         let to = Edge::above(to).filter(|_| from < Edge::LAST);
         let to = to.map(|to| to.max(from.next()));
@@ -156,7 +174,7 @@ impl Window {
     pub fn censored(what: Happening, from: Span) -> Self {
         Self {
             what,
-            from: Edge::below(from),
+            from: Edge::nearest(from).unwrap_or(Edge::LAST),
             to: None,
         }
     }
@@ -273,14 +291,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_window_is_rounded_outward(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
+        fn a_window_is_rounded_by_a_cell_at_most(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
             let (from, to) = (Span(from), Span(from + length));
             let window = Window::seen(Happening::Completed, from, to);
-            prop_assert!(window.from.age() <= from);
+            let cell = |age: Span| Span(1_000.max(age.0 / 64));
+            prop_assert!(window.from.age() <= from + cell(from));
+            prop_assert!(from <= window.from.age() + cell(from) || window.to.is_none());
             if let Some(edge) = window.to {
-                prop_assert!(edge.age() >= to && edge > window.from);
+                prop_assert!(edge.age() <= to + cell(to) && to <= edge.age() + cell(to));
+                prop_assert!(edge > window.from);
             } else {
                 prop_assert!(to > Edge::LAST.age() || window.from == Edge::LAST);
+            }
+            // The same age is at the same edge at either end of a window that is long enough.
+            let after = Window::seen(Happening::Completed, to, to + to + Span(9_000));
+            if window.to.is_some_and(|to| to.number() > window.from.number() + 1) {
+                prop_assert_eq!(window.to, Some(after.from));
             }
             let point = Window::point(Happening::Completed, to);
             if let Some(edge) = point.to {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll::record::row::WorkRow;
-use plimsoll::record::windows::{Happening, Window, Windows};
+use plimsoll::record::windows::{Edge, Happening, Window, Windows};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::VirtualRun;
 use plimsoll::time::Span;
@@ -39,8 +39,9 @@ fn of_row(row: &WorkRow) -> Window {
 /// Two kinds of windows of the same happening, and what it is by the service's books.
 type Kind = ([Happening; 2], fn(&WorkRow, &TruthRow) -> Option<Span>);
 
-/// Each window holds the truth: so at each age as many had happened at least as have windows that
-/// end by then, and as many at most as have windows that begin before.
+/// Each window holds the truth, but for a cell of the grid to which it is rounded: so at each age
+/// as many had happened at least as have windows that end a cell before, and as many at most as
+/// have windows that begin less than a cell later.
 pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
     let truth: BTreeMap<String, TruthRow> =
         (run.truth.rows().map(|row| (row.work_id.clone(), row))).collect();
@@ -77,14 +78,17 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
                     .map(|(_, works)| works)
                     .sum()
             };
-            let truly = times.partition_point(|time| *time <= edge.age()) as u64;
+            let cell = |steps: usize| Edge::numbered(steps).unwrap_or(Edge::LAST).age();
+            let (before, after) = (cell(edge.number() - 1), cell(edge.number() + 1));
+            let by_then = |age: Span| times.partition_point(|time| *time <= age) as u64;
+            let (by_before, by_after) = (by_then(before), by_then(after));
             let (least, most) = (
                 by(&|window| window.to.is_some_and(|to| to <= edge)),
                 by(&|window| window.from < edge),
             );
             assert!(
-                least <= truly && truly <= most,
-                "{what:?} by {:?}: {truly} of {least} to {most}",
+                least <= by_after && by_before <= most,
+                "{what:?} by {:?}: {by_before} to {by_after} of {least} to {most}",
                 edge.age()
             );
         }
