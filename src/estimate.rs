@@ -6,6 +6,7 @@
 pub mod bands;
 pub mod by_clock;
 mod chance;
+mod double;
 mod family;
 mod likelihood;
 pub mod npmle;

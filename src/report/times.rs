@@ -113,17 +113,17 @@ impl Times {
         let begun = windows
             .iter()
             .any(|(window, _)| window.what == Happening::Begun);
-        let part = |family| {
+        let part = |estimate: &dyn Fn() -> Option<Estimate>| {
             if !begun {
                 return Err("no poll saw a work that had begun and not ended".to_owned());
             }
-            let estimate = Estimate::of(&snapshot.seen, family, facts.seed);
-            told(Method::Npmle, estimate, remarks.clone())
+            told(Method::Npmle, estimate(), remarks.clone())
         };
+        let queue_wait = || Estimate::of(&snapshot.seen, Family::QueueWait, facts.seed);
         Self {
             sojourn,
-            queue_wait: part(Family::QueueWait),
-            run_time: part(Family::RunTime),
+            queue_wait: part(&queue_wait),
+            run_time: part(&|| Estimate::run_time(&snapshot.seen)),
         }
     }
 }
@@ -194,5 +194,7 @@ fn no_bands(why: &NoBands) -> String {
             "no bounds: works ended in {} of the run, and {least} are needed",
             number::counted(*blocks as u64, "block")
         ),
+        NoBands::OneAge => "no bounds: all works were asked at the same ages".to_owned(),
+        NoBands::TwoTimes => "no bounds: polls bound its begin too, which is estimated".to_owned(),
     }
 }
