@@ -28,8 +28,8 @@ const CLOSE: f64 = 0.01;
 const STEP: usize = 4;
 /// The gap that is good enough.
 const GAP: f64 = 1e-4;
-/// The most looks at a place of a work, a second or two. The gap is told as it is then.
-const MOST: usize = 200_000_000;
+/// The most looks at a place of a work. The gap is told as it is then.
+const MOST: usize = 100_000_000;
 /// Sums of masses are this exact, at least; smaller masses are none.
 const ROUNDING: f64 = 1e-9;
 

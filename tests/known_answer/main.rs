@@ -5,6 +5,7 @@
 mod backlog;
 mod like;
 mod limits;
+mod parts;
 mod polling;
 mod queue;
 mod stall;

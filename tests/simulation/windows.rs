@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll::record::interval::Seen;
 use plimsoll::record::row::WorkRow;
+use plimsoll::record::stints::{Stint, Stints};
 use plimsoll::record::windows::{Edge, Happening, Window, Windows};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::VirtualRun;
@@ -52,18 +54,20 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
     if pairs.len() < rows.iter().filter(|row| row.accepted.is_some()).count() {
         return;
     }
-    let kinds: [Kind; 3] = [
+    let kinds: [Kind; 2] = [
         ([Happening::Completed, Happening::Failed], |row, truth| {
             Some(truth.terminal?.since(row.sent?))
         }),
         ([Happening::Begun, Happening::BegunUnseen], |row, truth| {
             Some(truth.started?.since(row.sent?))
         }),
-        ([Happening::Ran, Happening::RanUnseen], |_, truth| {
-            Some(truth.terminal?.since(truth.started?))
-        }),
     ];
-    let all = run.snapshot.seen.sum().windows;
+    let Seen {
+        windows: all,
+        stints,
+        ..
+    } = run.snapshot.seen.sum();
+    check_stints(&pairs, &stints);
     for (what, truly) in kinds {
         let mut times: Vec<Span> = (pairs.iter())
             .filter_map(|(row, truth)| truly(row, truth))
@@ -92,5 +96,53 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
                 edge.age()
             );
         }
+    }
+}
+
+/// Corners of the plane of begins and ends at which stints are compared with the truth.
+const CORNERS: usize = 64;
+
+/// The same of begin and end together. Every work whose end was seen has a stint.
+fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
+    let ends = |stint: &Stint| stint.ended.1.is_some();
+    let ended: u64 = (stints.iter().filter(|(stint, _)| ends(stint)))
+        .map(|(_, works)| works)
+        .sum();
+    let detected = pairs.iter().filter(|(row, _)| row.detected.is_some());
+    assert_eq!(ended, detected.count() as u64);
+    let times = pairs.iter().filter_map(|(row, truth)| {
+        let sent = row.sent?;
+        let begun = truth.started?.since(sent);
+        Some((begun, truth.terminal?.since(sent), row.detected.is_some()))
+    });
+    let times: Vec<(Span, Span, bool)> = times.collect();
+    // A cell by the rounding to the grid of stints, and one by that of windows before.
+    let slack = stints.step() + 1;
+    let less = |edge: Edge| Edge::numbered(edge.number().saturating_sub(slack));
+    let more = |edge: Edge| Edge::numbered(edge.number() + slack);
+    let age = |edge: Option<Edge>| edge.unwrap_or(Edge::LAST).age();
+    let corners = stints.iter().filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
+    for (begun, end) in corners.step_by(stints.different() / CORNERS + 1) {
+        let by = |is_by: &dyn Fn(&Stint) -> bool| -> u64 {
+            (stints.iter().filter(|(stint, _)| is_by(stint)))
+                .map(|(_, works)| works)
+                .sum()
+        };
+        let truly = |begun: Span, end: Span, is_seen: bool| {
+            let by_then = times.iter().filter(|time| time.0 <= begun && time.1 <= end);
+            by_then.filter(|time| time.2 || !is_seen).count() as u64
+        };
+        let least = by(&|it| it.begun.1 <= begun && it.ended.1.is_some_and(|to| to <= end));
+        let most = by(&|it| it.begun.0 < begun && it.ended.0 < end);
+        let (by_before, by_after) = (
+            truly(age(less(begun)), age(less(end)), true),
+            truly(age(more(begun)), age(more(end)), false),
+        );
+        assert!(
+            least <= by_after && by_before <= most,
+            "begun by {:?} and ended by {:?}: {by_before} to {by_after} of {least} to {most}",
+            begun.age(),
+            end.age()
+        );
     }
 }
