@@ -28,9 +28,7 @@ impl Seen {
 
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
-        self.windows.different() == 0
-            && self.stints.different() == 0
-            && self.stamps.is_empty()
+        self.windows.different() == 0 && self.stints.different() == 0 && self.stamps.is_empty()
     }
 }
 

@@ -242,7 +242,10 @@ mod tests {
         let mut draw = |most: u64| random.random_range(0..most * 1_000_000_000);
         let one = |_| {
             let (begun, ran) = (draw(300), draw(300));
-            stint((begun, begun + draw(9)), (begun + ran, Some(begun + ran + draw(9))))
+            stint(
+                (begun, begun + draw(100)),
+                (begun + ran, Some(begun + ran + draw(100))),
+            )
         };
         let all: Vec<Stint> = (0..40_000).map(one).collect();
         let counted = |order: &[&[Stint]]| {

@@ -335,7 +335,8 @@ mod tests {
     fn damage_is_named() {
         let check = |row: &str, part: &str| {
             let good = "1.000000,failed,0.000000,0.000128,3,,\n";
-            let file = format!("end_s,what,from_s,to_s,works,begun_from_s,begun_to_s\n{row}\n{good}");
+            let file =
+                format!("end_s,what,from_s,to_s,works,begun_from_s,begun_to_s\n{row}\n{good}");
             let error = read(file.as_bytes(), Span::ZERO).unwrap_err().to_string();
             assert!(error.contains("line 2") && error.contains(part), "{error}");
         };

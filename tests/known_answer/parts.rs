@@ -1,8 +1,8 @@
 //! The two parts of the sojourn, queue wait and run time, against the service's own books.
 
 use plimsoll::estimate::{Estimate, Family};
-use plimsoll::sim::world::{Network, VirtualRun};
 use plimsoll::sim::TruthRow;
+use plimsoll::sim::world::{Network, VirtualRun};
 use plimsoll::work::Outcome;
 
 use super::{Tape, close, float, run, with_truth};
@@ -24,7 +24,13 @@ fn parts(tape: &Tape, run: &VirtualRun) -> [Vec<f64>; 2] {
     let part = |part: fn(&TruthRow) -> f64| rows.iter().map(|(_, truth)| part(truth)).collect();
     [
         part(|truth| truth.started.unwrap().since(truth.accepted).seconds()),
-        part(|truth| truth.terminal.unwrap().since(truth.started.unwrap()).seconds()),
+        part(|truth| {
+            truth
+                .terminal
+                .unwrap()
+                .since(truth.started.unwrap())
+                .seconds()
+        }),
     ]
 }
 
@@ -54,7 +60,11 @@ fn behind_a_queue_wait_and_run_time_are_those_of_the_books() {
             ),
             &Network::IDEAL,
         );
-        assert!(tape.rows.iter().all(|row| row.outcome == Outcome::Completed));
+        assert!(
+            tape.rows
+                .iter()
+                .all(|row| row.outcome == Outcome::Completed)
+        );
         let [waits, runs] = parts(&tape, &run);
         let wait = Estimate::of(&run.snapshot.seen, Family::QueueWait, 1).unwrap();
         check(&format!("wait, {policy}"), &wait, &waits, (0.05, 0.1));

@@ -121,7 +121,9 @@ fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
     let less = |edge: Edge| Edge::numbered(edge.number().saturating_sub(slack));
     let more = |edge: Edge| Edge::numbered(edge.number() + slack);
     let age = |edge: Option<Edge>| edge.unwrap_or(Edge::LAST).age();
-    let corners = stints.iter().filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
+    let corners = stints
+        .iter()
+        .filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
     for (begun, end) in corners.step_by(stints.different() / CORNERS + 1) {
         let by = |is_by: &dyn Fn(&Stint) -> bool| -> u64 {
             (stints.iter().filter(|(stint, _)| is_by(stint)))
