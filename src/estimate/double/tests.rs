@@ -109,7 +109,7 @@ const NEVER: f64 = f64::INFINITY;
 #[test]
 fn exponential_times_come_back_whatever_the_policy() {
     for (name, policy) in POLICIES {
-        for (wait, takes, tolerance) in [(2.0, 2.0, 0.12), (1.0, 5.0, 0.06)] {
+        for (wait, takes, tolerance) in [(2.0, 2.0, 0.1), (1.0, 5.0, 0.1)] {
             let what = format!("{name}, {wait} s and {takes} s");
             let laws: [Draw; 2] = [&exponential(wait), &exponential(takes)];
             let blocks = run(10_000, policy, laws, NEVER);
@@ -135,15 +135,15 @@ fn a_fixed_time_comes_back_to_a_cell_of_the_grid() {
 
 #[test]
 fn works_that_no_poll_saw_begun_count_too() {
-    let laws: [Draw; 2] = [&exponential(2.0), &exponential(0.5)];
+    let laws: [Draw; 2] = [&exponential(2.0), &exponential(1.0)];
     let blocks = run(20_000, fixed, laws, NEVER);
     let seen = blocks.sum().windows;
     let unseen = seen
         .iter()
         .filter(|(window, _)| window.what == Happening::BegunUnseen);
     let unseen: u64 = unseen.map(|(_, works)| works).sum();
-    assert!(unseen > 10_000, "{unseen}");
-    check("short", &blocks, of_exponential(0.5), 0.15);
+    assert!(unseen > 7_000, "{unseen}");
+    check("short", &blocks, of_exponential(1.0), 0.15);
 }
 
 #[test]
