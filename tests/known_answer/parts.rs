@@ -41,7 +41,6 @@ fn check(what: &str, estimate: &Estimate, truth: &[f64], (share, least): (f64, f
         let quantile = estimate.quantiles[place];
         assert!(quantile.supported, "{what}");
         let found = quantile.value.unwrap();
-        println!("{what} {level}: {found} of {truth}");
         close(what, found, truth, least.max(share * truth));
     }
     assert!(estimate.gap <= 1e-3, "{what}: {:e}", estimate.gap);
@@ -54,7 +53,7 @@ fn behind_a_queue_wait_and_run_time_are_those_of_the_books() {
         let (_, tape, run) = run(
             &format!(
                 "[simulator]\nworkers = 20\nservice_time = \"exp(3s)\"\n\
-                 [[load]]\nrate = \"6/s\"\nduration = \"30m\"\n\
+                 [[load]]\nrate = \"6/s\"\nduration = \"1h\"\n\
                  [poll]\npolicy = \"{policy}\"\ninterval = \"1s\"\ngive_up_after = \"1h\"\n\
                  [drain]\nlimit = \"1h\"\n"
             ),
@@ -77,7 +76,7 @@ fn behind_a_queue_wait_and_run_time_are_those_of_the_books() {
 fn without_a_queue_the_run_time_is_the_service_time() {
     let (_, tape, run) = run(
         "[simulator]\nworkers = 64\nservice_time = \"lognormal(2s, 0.6)\"\n\
-         [[load]]\nrate = \"20/s\"\nduration = \"2m\"\n[poll]\ninterval = \"1s\"\n",
+         [[load]]\nrate = \"20/s\"\nduration = \"20m\"\n[poll]\ninterval = \"1s\"\n",
         &Network::IDEAL,
     );
     let [waits, runs] = parts(&tape, &run);

@@ -89,7 +89,6 @@ fn check(what: &str, blocks: &Blocks, truth: [f64; 2], tolerance: f64) {
     let found = Estimate::run_time(blocks).unwrap();
     for (quantile, truth) in found.quantiles.iter().zip(truth) {
         let value = quantile.value.unwrap();
-        println!("{what}: {value} and {truth}: {:.4}", value / truth - 1.0);
         assert!(quantile.supported, "{what}");
         assert!(
             (value - truth).abs() <= tolerance * truth,
@@ -151,7 +150,6 @@ fn works_that_were_given_up_are_later_than_what_was_seen() {
     let laws: [Draw; 2] = [&exponential(1.0), &exponential(3.0)];
     let found = Estimate::run_time(&run(10_000, fixed, laws, 5.0)).unwrap();
     let median = found.quantiles[0].value.unwrap();
-    println!("{median} of {}", of_exponential(3.0)[0]);
     assert!(
         (median - 3.0 * 2_f64.ln()).abs() < 0.06 * median,
         "{median}"
@@ -200,7 +198,6 @@ fn where_begins_are_points_it_is_the_ordinary_estimate() {
             worst = worst.max((sum - npmle.cdf(edge)).abs());
         }
     }
-    println!("{worst} at {} ends", ends.len());
     assert!(ends.len() > 10 && worst < 0.01, "{worst}");
 }
 
