@@ -73,6 +73,8 @@ const LEAST_BLOCKS: usize = 20;
 /// Blocks at most. More are joined with their neighbours, so that what lasts longer than a block
 /// stays together.
 const MOST_BLOCKS: usize = 64;
+/// How often the cells are tilted anew.
+const TILTED: usize = 2;
 /// How often is drawn.
 const RESAMPLES: usize = 200;
 /// The share of an interval that is left out at each side.
@@ -95,11 +97,15 @@ impl Bands {
                 least: LEAST_BLOCKS,
             });
         }
-        let grid = Grid::of(npmle, npmle.weight()).ok_or(NoBands::OneAge)?;
-        let sieve = Sieve::of(grid, &shares.windows);
+        let grid = Grid::of(npmle, &risks.all).ok_or(NoBands::OneAge)?;
+        let mut sieve = Sieve::of(grid, &shares.windows);
         let whole = shares.whole();
         let start = sieve.start(|edge| npmle.cdf(edge));
-        let best = sieve.maximise(&whole, &start);
+        let mut best = sieve.maximise(&whole, &start);
+        for _ in 0..TILTED {
+            sieve = sieve.tilted(&shares.windows, &best);
+            best = sieve.maximise(&whole, &best);
+        }
         let drawn: Vec<Vec<f64>> = (0..RESAMPLES as u64)
             .map(|index| sieve.maximise(&shares.drawn(seed, index), &best))
             .collect();

@@ -13,7 +13,7 @@
 //! cell (the logarithmic barrier of interior points) keeps masses above 0.
 
 use super::npmle::Npmle;
-use super::regions::Weighted;
+use super::regions::{Region, Weighted};
 use super::solve::Symmetric;
 use crate::record::windows::Edge;
 
@@ -25,57 +25,88 @@ const MOST_STEPS: usize = 60;
 const NO_RISE: f64 = 1e-5;
 /// Works beyond the last inner edge at least, so that the last cell is not empty by chance.
 const LAST_WORKS: f64 = 10.0;
+/// The first cell has this share of the polls of another: below it nobody asked.
+const FIRST: f64 = 0.1;
+/// A cell's density changes by this share of its mean, from the middle to either end, at most.
+const MOST_TILT: f64 = 0.95;
 
 /// Where the coarse cells meet, in ascending order; and whether mass may be beyond the last.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Grid {
     pub(super) edges: Vec<Edge>,
+    /// Of each cell: how much denser its end is than its middle, as a share; the density is
+    /// straight within it. From -1 to 1.
+    tilts: Vec<f64>,
+    /// The first cell of the upper end, with fewer polls than others.
+    thin: usize,
+    /// The last age at which anything was seen to have happened.
+    seen: Edge,
     has_beyond: bool,
 }
 
 impl Grid {
-    /// At most `works^(1/3)` cells: equally many cells of the fine grid each, which is nearly
-    /// evenly in the logarithm, but for the first and the last. None where there are fewer than
-    /// two.
-    pub(super) fn of(npmle: &Npmle, works: f64) -> Option<Self> {
-        let most = libm::floor(libm::cbrt(works) + 1e-9);
-        let regions: Vec<_> = npmle.regions().map(|(region, _)| region).collect();
+    /// At most `works^(1/3)` cells. They have equally much of the middles of the windows each, but
+    /// for those at the upper end, which have half as much as the one before. None where windows
+    /// tell the curve at no age, or there are too few works for two cells.
+    pub(super) fn of(npmle: &Npmle, windows: &[Weighted]) -> Option<Self> {
+        let works = npmle.weight();
+        let seen = windows.iter().filter_map(|window| window.1).max()?;
+        let regions: Vec<Region> = npmle.regions().map(|(region, _)| region).collect();
         let first = regions.first()?.from;
         let last = regions.iter().rev().find_map(|region| region.to)?;
-        let ended = 1.0 - npmle.beyond();
-        let tail = LAST_WORKS.max(most) / works;
-        let at = |share: f64| Some(npmle.quantile(share)?.1);
-        let low = at(ended / most)?.to?.number();
-        let high = at(ended - tail)?.to?.number();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "small"
-        )]
-        let inner = (most as usize).checked_sub(2).filter(|inner| *inner > 0)?;
-        let step = high.saturating_sub(low).div_ceil(inner).max(1);
+        let asked = asked(windows);
+        let polls: f64 = asked.iter().map(|(_, works)| works).sum();
         let mut edges = vec![first];
-        // An edge within a region would ask what no window can tell.
-        let told = |number: usize| {
-            let edge = Edge::numbered(number)?;
-            let place = regions.partition_point(|region| region.to.is_some_and(|to| to < edge));
-            let Some((region, to)) = regions.get(place).and_then(|it| Some((it, it.to?))) else {
-                return Some(edge);
-            };
-            let is_nearer =
-                edge.number().saturating_sub(region.from.number()) < to.number() - edge.number();
-            Some(match region.from < edge && edge < to {
-                true if is_nearer => region.from,
-                true => to,
-                false => edge,
-            })
-        };
-        for number in (low..=high).step_by(step) {
-            edges.extend(told(number).filter(|edge| Some(edge) > edges.last() && *edge < last));
+        let mut sum = 0.0;
+        let mut polled = asked.iter();
+        let mut at = first;
+        let mut thin = 0;
+        let (levels, full) = levels(works);
+        for (number, level) in levels.into_iter().enumerate() {
+            while sum < level * polls {
+                let Some((edge, works)) = polled.next() else {
+                    break;
+                };
+                (sum, at) = (sum + works, *edge);
+            }
+            let edge = told(&regions, at);
+            if Some(&edge) > edges.last() && edge < last {
+                edges.push(edge);
+            }
+            if number < full {
+                thin = edges.len() - 1;
+            }
         }
         edges.push(last);
         let has_beyond = regions.last().is_some_and(|region| region.to.is_none());
-        (edges.len() > 2).then_some(Self { edges, has_beyond })
+        let tilts = vec![0.0; edges.len() - 1];
+        (edges.len() > 2).then_some(Self {
+            edges,
+            tilts,
+            thin,
+            seen,
+            has_beyond,
+        })
+    }
+
+    /// The same grid, each cell tilted towards its denser neighbour: the slope from the one
+    /// neighbour to the other, and nowhere below 0 (van Leer, J. Computational Physics 32, 1979).
+    /// The first and the last cell keep theirs.
+    fn tilted(&self, sums: &[f64]) -> Self {
+        let cells = self.tilts.len();
+        let seconds = |place: usize| self.edges[place].age().seconds();
+        let width = |cell: usize| seconds(cell + 1) - seconds(cell);
+        let density = |cell: usize| (sums[cell + 1] - sums[cell]) / width(cell);
+        let tilt = |cell: usize| {
+            let (before, after) = (cell.saturating_sub(1), (cell + 1).min(cells - 1));
+            let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
+            let slope = (density(after) - density(before)) / (middle(after) - middle(before));
+            (slope * width(cell) / (2.0 * density(cell))).clamp(-MOST_TILT, MOST_TILT)
+        };
+        Self {
+            tilts: (0..cells).map(tilt).collect(),
+            ..self.clone()
+        }
     }
 
     /// How many cumulated masses there are, the 0 before the first cell and the 1 at the end
@@ -95,14 +126,16 @@ impl Grid {
         }
         let seconds = |place: usize| self.edges[place].age().seconds();
         let (from, to) = (seconds(next - 1), seconds(next));
+        let way = (age.age().seconds() - from) / (to - from);
+        let tilt = self.tilts[next - 1];
         Place {
             node: next - 1,
-            part: (age.age().seconds() - from) / (to - from),
+            part: way * (1.0 - tilt * (1.0 - way)),
         }
     }
 
-    /// The age by which a share has happened, if the cumulated masses are these. In the last cell
-    /// it is told only that it is there, from one edge to the other; none where it is beyond.
+    /// The age by which a share has happened, if the cumulated masses are these: from the one to the
+    /// other, as in a thin cell it is told only that it is there. None where it is beyond.
     pub(super) fn quantile(&self, sums: &[f64], share: f64) -> Option<(f64, f64)> {
         let seconds = |place: usize| self.edges[place].age().seconds();
         let next = sums[1..].partition_point(|sum| *sum < share) + 1;
@@ -112,12 +145,66 @@ impl Grid {
         }
         let (from, to) = (seconds(next - 1), seconds(next));
         if next == last {
+            return Some((from, self.seen.age().seconds()));
+        }
+        if next > self.thin {
             return Some((from, to));
         }
         let part = (share - sums[next - 1]) / (sums[next] - sums[next - 1]);
-        let at = from + (to - from) * part.clamp(0.0, 1.0);
+        let (part, tilt) = (part.clamp(0.0, 1.0), self.tilts[next - 1]);
+        let flat = 1.0 - tilt;
+        let way = 2.0 * part / (flat + (flat * flat + 4.0 * tilt * part).sqrt());
+        let at = from + (to - from) * way.clamp(0.0, 1.0);
         Some((at, at))
     }
+}
+
+/// How much is below each inner edge, in ascending order, and how many of them are below the thin
+/// cells.
+fn levels(works: f64) -> (Vec<f64>, usize) {
+    let cells = libm::floor(libm::cbrt(works) + 1e-9);
+    // Upwards from the last cell, each has twice as much, until they are as large as the others.
+    let mut above = vec![LAST_WORKS.max(cells) / works];
+    while above.last().is_some_and(|above| above * cells < 1.0) {
+        above.push(above.last().map_or(1.0, |above| above * 2.0));
+    }
+    let rest = 1.0 - above.last().map_or(0.0, |above| *above);
+    #[expect(clippy::cast_precision_loss, reason = "cells are few")]
+    let left = cells - above.len() as f64;
+    let mut levels = Vec::new();
+    let mut level = FIRST;
+    while level < left - 1.0 + FIRST {
+        levels.push(rest * level / (left - 1.0 + FIRST));
+        level += 1.0;
+    }
+    let full = levels.len();
+    levels.extend(above.iter().rev().map(|above| 1.0 - above));
+    (levels, full)
+}
+
+/// The ages at which polls told something, in ascending order, and how many works were asked then.
+fn asked(windows: &[Weighted]) -> Vec<(Edge, f64)> {
+    let ends = windows.iter().flat_map(|(from, to, works)| {
+        let from = Some(*from).filter(|from| *from > Edge::ZERO);
+        from.into_iter().chain(*to).map(|edge| (edge, *works))
+    });
+    let mut asked: Vec<(Edge, f64)> = ends.collect();
+    asked.sort_by_key(|(edge, _)| *edge);
+    asked
+}
+
+/// The edge, or where it is within a region, the nearer end of that: how the mass of a region is
+/// spread no window can tell.
+fn told(regions: &[Region], edge: Edge) -> Edge {
+    let place = regions.partition_point(|region| region.to.is_some_and(|to| to < edge));
+    let Some(Region { from, to: Some(to) }) = regions.get(place) else {
+        return edge;
+    };
+    if edge <= *from || edge >= *to {
+        return edge;
+    }
+    let is_nearer = edge.number() - from.number() < to.number() - edge.number();
+    if is_nearer { *from } else { *to }
 }
 
 /// A place between two nodes.
@@ -155,6 +242,11 @@ impl Sieve {
         let place = |window: &Weighted| (grid.place(Some(window.0)), grid.place(window.1));
         let places = windows.iter().map(place).collect();
         Self { grid, places }
+    }
+
+    /// The same windows, in cells that are tilted as these cumulated masses tell.
+    pub(super) fn tilted(&self, windows: &[Weighted], sums: &[f64]) -> Self {
+        Self::of(self.grid.tilted(sums), windows)
     }
 
     pub(super) fn grid(&self) -> &Grid {
