@@ -9,8 +9,8 @@ use super::interval::Seen;
 use super::windows::Windows;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 
-/// Different windows, stints and stamps that all blocks together hold at most, unless there are more in a
-/// single one.
+/// Different windows, stints and stamps that all blocks together hold at most, unless there are
+/// more in a single one.
 const MOST_HELD: usize = 1 << 20;
 /// Blocks at most.
 const MOST: usize = 512;

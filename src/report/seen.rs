@@ -4,10 +4,10 @@
 //! `end_s` (or were given up or left open in it), and `what` happened to each after the age
 //! `from_s` and not after `to_s`. An empty `to_s`: it had not happened when the work was last
 //! looked at. A row `ran` has the window of the end and that of the begin of the same works; `to_s`
-//! of `ran_grid` is the first edge of the grid that they are rounded to, where it is not the finest.
-//! Words that end with `_by_clock` count ends by the service's own clock: then both columns are
-//! that clock less ours when the submit was sent. The row `clock` bounds what that
-//! clock showed at the origin of the run, and `to_s` of `clock_resolution` is to what it tells.
+//! of `ran_grid` is the first edge of the grid that they are rounded to, where it is not the
+//! finest. Words that end with `_by_clock` count ends by the service's own clock: then both columns
+//! are that clock less ours when the submit was sent. The row `clock` bounds what that clock showed
+//! at the origin of the run, and `to_s` of `clock_resolution` is to what it tells.
 
 use std::io;
 
