@@ -121,10 +121,13 @@ fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
     let less = |edge: Edge| Edge::numbered(edge.number().saturating_sub(slack));
     let more = |edge: Edge| Edge::numbered(edge.number() + slack);
     let age = |edge: Option<Edge>| edge.unwrap_or(Edge::LAST).age();
-    let corners = stints
-        .iter()
-        .filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
-    for (begun, end) in corners.step_by(stints.different() / CORNERS + 1) {
+    let of_stints = (stints.iter()).filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
+    // Nothing happens before the first microsecond is over, as far as windows tell.
+    let above = |time: Span| Edge::above(time.max(Span(1))).unwrap_or(Edge::LAST);
+    let of_truth = times.iter().map(|time| (above(time.0), above(time.1)));
+    let corners = (of_stints.step_by(stints.different() / CORNERS + 1))
+        .chain(of_truth.step_by(times.len() / CORNERS + 1));
+    for (begun, end) in corners {
         let by = |is_by: &dyn Fn(&Stint) -> bool| -> u64 {
             (stints.iter().filter(|(stint, _)| is_by(stint)))
                 .map(|(_, works)| works)
