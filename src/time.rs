@@ -75,6 +75,14 @@ impl Add<Span> for Tick {
     }
 }
 
+impl Add for Span {
+    type Output = Self;
+    /// Saturates at [`Span::MAX`].
+    fn add(self, span: Self) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
 impl Sub<Span> for Tick {
     type Output = Self;
     /// Saturates at the origin.

@@ -182,12 +182,12 @@ impl Engine {
                 hint,
             } => {
                 self.hear(at, &hint);
-                self.open(slot, (sent, at), &status, known, body);
+                self.open(slot, sent, &status, known, body);
                 self.ask_again(slot, at, Event::Open, hint.retry_after);
             }
             PollReply::Terminal(terminal, hint) => {
                 self.hear(at, &hint);
-                self.end(slot, at, terminal, Source::Poll, false);
+                self.end(slot, (sent, at), terminal, Source::Poll, false);
             }
             PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
             PollReply::Throttled { hint, .. } => {
@@ -216,7 +216,7 @@ impl Engine {
     }
 
     /// Notes what an open answer says.
-    fn open(&mut self, slot: Slot, (sent, at): Trip, status: &str, known: bool, body: Box<str>) {
+    fn open(&mut self, slot: Slot, sent: Tick, status: &str, known: bool, body: Box<str>) {
         let word = self.words.number(status);
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -228,7 +228,7 @@ impl Engine {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
         if self.plan.api.begun.iter().any(|begun| **begun == *status) {
-            self.saw_begun(slot, at);
+            self.saw_begun(slot, sent);
         }
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -306,7 +306,7 @@ impl Engine {
     pub(super) fn end(
         &mut self,
         slot: Slot,
-        at: Tick,
+        (sent, at): Trip,
         terminal: Terminal,
         source: Source,
         is_foreign: bool,
@@ -326,7 +326,7 @@ impl Engine {
         work.said = Said::word(self.words.number(&terminal.status));
         let intended = work.intended;
         self.record_end(intended, at, outcome);
-        self.saw_end(slot, at, &terminal, source);
+        self.saw_end(slot, (sent, at), &terminal, source);
         let Terminal {
             ending,
             finished,

@@ -298,7 +298,7 @@ impl Engine {
         self.submitting -= 1;
         self.backlog.enter(at);
         match at_once {
-            Some(terminal) => self.end(slot, at, terminal, Source::Sync, is_foreign),
+            Some(terminal) => self.end(slot, (sent, at), terminal, Source::Sync, is_foreign),
             None => self.follow(slot, at, is_foreign),
         }
     }

@@ -1,7 +1,13 @@
 //! What polls saw of the life of a work, as windows of its age.
+//!
+//! A poll counts at the age at which it was sent, whatever it saw. That it looks a little later is
+//! so of the submit too: where both take as long to reach the service, the age is how long the
+//! service had the work. (From the sending of the one poll to the receipt of the other would be
+//! safer, and wrong: a poll would count earlier where it sees the work open than where it sees its
+//! end, and by as much as a trip takes the estimate would know more than anybody saw.)
 
-use super::Engine;
 use super::works::Work;
+use super::{Engine, Trip};
 use crate::record::stints::Stint;
 use crate::record::windows::{Edge, Happening, Window};
 use crate::time::{Span, Tick};
@@ -20,23 +26,29 @@ impl Work {
 }
 
 impl Engine {
-    /// A poll that was answered at `at` sees the work begun. To be told before the poll counts as
-    /// the last one that found it open.
-    pub(super) fn saw_begun(&mut self, slot: Slot, at: Tick) {
+    /// A poll that was sent at `sent` sees the work begun. To be told before the poll counts as the
+    /// last one that found it open.
+    pub(super) fn saw_begun(&mut self, slot: Slot, sent: Tick) {
         if self.works.begun(slot.index).is_some() {
             return;
         }
         let Some(work) = self.works.get(slot) else {
             return;
         };
-        let window = Window::seen(Happening::Begun, work.age_when_open(), work.age(at));
+        let window = Window::seen(Happening::Begun, work.age_when_open(), work.age(sent));
         self.recorder.window(window);
         self.works
             .begin(slot, window.from, window.to.unwrap_or(Edge::LAST));
     }
 
-    /// The end of a work was seen at `at`.
-    pub(super) fn saw_end(&mut self, slot: Slot, at: Tick, terminal: &Terminal, source: Source) {
+    /// The end of a work was seen.
+    pub(super) fn saw_end(
+        &mut self,
+        slot: Slot,
+        (sent, at): Trip,
+        terminal: &Terminal,
+        source: Source,
+    ) {
         let Some(work) = self.works.get(slot) else {
             return;
         };
@@ -44,7 +56,7 @@ impl Engine {
             Ending::Completed => Happening::Completed,
             Ending::Failed => Happening::Failed,
         };
-        let (from, to) = (work.age_when_open(), work.age(at));
+        let (from, to) = (work.age_when_open(), work.age(sent));
         if let Some(finished) = terminal.finished {
             let seen = [work.sent, work.last_open.get().unwrap_or(work.sent), at];
             self.recorder.stamps().count(what, finished, seen);
@@ -52,7 +64,7 @@ impl Engine {
         if source == Source::Sync {
             // It ended while its submit was answered. That the receipt is not the end itself
             // is an error of at most the accept service time.
-            self.recorder.window(Window::point(what, to));
+            self.recorder.window(Window::point(what, work.age(at)));
             return;
         }
         let ended = Window::seen(what, from, to);

@@ -8,6 +8,7 @@ mod limits;
 mod parts;
 mod polling;
 mod queue;
+mod sojourn;
 mod stall;
 
 use std::collections::BTreeMap;

@@ -14,4 +14,5 @@ mod requests;
 mod security;
 mod shards;
 mod signals;
+mod sojourn;
 mod virtual_time;

@@ -27,9 +27,9 @@ pub(crate) fn check(case: &Case, checks: &Checks<'_>, run: &VirtualRun) {
     check_counts(checks, run);
     check_duplicates(&case.plan, &checks.rows, run);
     check_budgets(&case.plan, checks);
-    windows::check_rows(&checks.rows, run);
+    windows::check_rows(checks, run);
     if is_exact(case) {
-        windows::check_truth(&checks.rows, run);
+        windows::check_truth(&checks.rows, run, slack(case));
     }
     check_cap(&case.plan, &checks.rows);
     if case.network.late_ratio <= 0.0 {
@@ -50,6 +50,19 @@ pub(crate) fn is_exact(case: &Case) -> bool {
         repeated,
     } = Nature::of(case);
     !late && !cut && !repeated
+}
+
+/// How much longer one request may be on its way to the service than another.
+fn slack(case: &Case) -> Span {
+    let stalls: u64 = case
+        .plan
+        .simulator
+        .stalls
+        .iter()
+        .map(|stall| stall.length.0)
+        .sum();
+    let way = most(&case.network.delay).expect("an exact case has bounded delays");
+    Span(way.0 + stalls)
 }
 
 /// What a scenario makes uncertain between the service and us.

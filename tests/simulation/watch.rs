@@ -70,6 +70,11 @@ impl<'a> Checks<'a> {
         self.rechecked.len()
     }
 
+    /// When the last poll of a work was sent.
+    pub(crate) fn last_poll(&self, row: &WorkRow) -> Tick {
+        self.works[&row.seq].last_poll
+    }
+
     fn submit(&mut self, now: Tick, slot: (usize, Slot), seq: u64, intended: Tick) {
         assert!(
             intended <= now,

@@ -8,13 +8,16 @@ use plimsoll::record::stints::{Stint, Stints};
 use plimsoll::record::windows::{Edge, Happening, Window, Windows};
 use plimsoll::sim::TruthRow;
 use plimsoll::sim::world::VirtualRun;
-use plimsoll::time::Span;
+use plimsoll::time::{Span, Tick};
 use plimsoll::work::{Outcome, Source};
 
+use crate::watch::Checks;
+
 /// Every accepted work has one window for its end, and it is the one of its row.
-pub(crate) fn check_rows(rows: &[WorkRow], run: &VirtualRun) {
-    let accepted = rows.iter().filter(|row| row.accepted.is_some());
-    let expected = Windows::of(accepted.map(|row| (of_row(row), 1)).collect());
+pub(crate) fn check_rows(checks: &Checks<'_>, run: &VirtualRun) {
+    let accepted = checks.rows.iter().filter(|row| row.accepted.is_some());
+    let window = |row| (of_row(row, checks.last_poll(row)), 1);
+    let expected = Windows::of(accepted.map(window).collect());
     let ends = |(window, _): &(Window, u64)| {
         matches!(window.what, Happening::Completed | Happening::Failed)
     };
@@ -24,7 +27,7 @@ pub(crate) fn check_rows(rows: &[WorkRow], run: &VirtualRun) {
     assert!(counted == expected, "first {differs:?}");
 }
 
-fn of_row(row: &WorkRow) -> Window {
+fn of_row(row: &WorkRow, last_poll: Tick) -> Window {
     let sent = row.sent.unwrap();
     let open = row.last_open.map_or(Span::ZERO, |at| at.since(sent));
     let what = match row.outcome {
@@ -34,17 +37,18 @@ fn of_row(row: &WorkRow) -> Window {
     match row.detected {
         None => Window::censored(Happening::Completed, open),
         Some(at) if row.source == Some(Source::Sync) => Window::point(what, at.since(sent)),
-        Some(at) => Window::seen(what, open, at.since(sent)),
+        Some(_) => Window::seen(what, open, last_poll.since(sent)),
     }
 }
 
 /// Two kinds of windows of the same happening, and what it is by the service's books.
-type Kind = ([Happening; 2], fn(&WorkRow, &TruthRow) -> Option<Span>);
+type Kind = ([Happening; 2], fn(&TruthRow) -> Option<Span>);
 
-/// Each window holds the truth, but for a cell of the grid to which it is rounded: so at each age
-/// as many had happened at least as have windows that end a cell before, and as many at most as
-/// have windows that begin less than a cell later.
-pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
+/// Each window holds the truth, but for a cell of the grid to which it is rounded, and for the
+/// `slack` by which its poll took longer to the service than its submit, or the other way round: so
+/// at each age as many had happened at least as have windows that end a cell before, and as many at
+/// most as have windows that begin less than a cell later.
+pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun, slack: Span) {
     let truth: BTreeMap<String, TruthRow> =
         (run.truth.rows().map(|row| (row.work_id.clone(), row))).collect();
     let followed = |row: &&WorkRow| row.accepted.is_some() && row.source != Some(Source::Sync);
@@ -55,11 +59,11 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
         return;
     }
     let kinds: [Kind; 2] = [
-        ([Happening::Completed, Happening::Failed], |row, truth| {
-            Some(truth.terminal?.since(row.sent?))
+        ([Happening::Completed, Happening::Failed], |truth| {
+            Some(truth.terminal?.since(truth.accepted))
         }),
-        ([Happening::Begun, Happening::BegunUnseen], |row, truth| {
-            Some(truth.started?.since(row.sent?))
+        ([Happening::Begun, Happening::BegunUnseen], |truth| {
+            Some(truth.started?.since(truth.accepted))
         }),
     ];
     let Seen {
@@ -67,11 +71,9 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
         stints,
         ..
     } = run.snapshot.seen.sum();
-    check_stints(&pairs, &stints);
+    check_stints(&pairs, &stints, slack);
     for (what, truly) in kinds {
-        let mut times: Vec<Span> = (pairs.iter())
-            .filter_map(|(row, truth)| truly(row, truth))
-            .collect();
+        let mut times: Vec<Span> = (pairs.iter().filter_map(|(_, truth)| truly(truth))).collect();
         times.sort_unstable();
         let windows: Vec<(Window, u64)> =
             (all.iter().filter(|(window, _)| what.contains(&window.what))).collect();
@@ -85,7 +87,8 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
             let cell = |steps: usize| Edge::numbered(steps).unwrap_or(Edge::LAST).age();
             let (before, after) = (cell(edge.number() - 1), cell(edge.number() + 1));
             let by_then = |age: Span| times.partition_point(|time| *time <= age) as u64;
-            let (by_before, by_after) = (by_then(before), by_then(after));
+            let early = Span(before.0.saturating_sub(slack.0));
+            let (by_before, by_after) = (by_then(early), by_then(Span(after.0 + slack.0)));
             let (least, most) = (
                 by(&|window| window.to.is_some_and(|to| to <= edge)),
                 by(&|window| window.from < edge),
@@ -103,7 +106,7 @@ pub(crate) fn check_truth(rows: &[WorkRow], run: &VirtualRun) {
 const CORNERS: usize = 64;
 
 /// The same of begin and end together. Every work whose end was seen has a stint.
-fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
+fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints, slack: Span) {
     let ends = |stint: &Stint| stint.ended.1.is_some();
     let ended: u64 = (stints.iter().filter(|(stint, _)| ends(stint)))
         .map(|(_, works)| works)
@@ -111,16 +114,22 @@ fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
     let detected = pairs.iter().filter(|(row, _)| row.detected.is_some());
     assert_eq!(ended, detected.count() as u64);
     let times = pairs.iter().filter_map(|(row, truth)| {
-        let sent = row.sent?;
-        let begun = truth.started?.since(sent);
-        Some((begun, truth.terminal?.since(sent), row.detected.is_some()))
+        let begun = truth.started?.since(truth.accepted);
+        let ended = truth.terminal?.since(truth.accepted);
+        Some((begun, ended, row.detected.is_some()))
     });
     let times: Vec<(Span, Span, bool)> = times.collect();
     // A cell by the rounding to the grid of stints, and one by that of windows before.
-    let slack = stints.step() + 1;
-    let less = |edge: Edge| Edge::numbered(edge.number().saturating_sub(slack));
-    let more = |edge: Edge| Edge::numbered(edge.number() + slack);
-    let age = |edge: Option<Edge>| edge.unwrap_or(Edge::LAST).age();
+    let cells = stints.step() + 1;
+    let age = |number: usize| Edge::numbered(number).unwrap_or(Edge::LAST).age();
+    let less = |edge: Edge| {
+        Span(
+            age(edge.number().saturating_sub(cells))
+                .0
+                .saturating_sub(slack.0),
+        )
+    };
+    let more = |edge: Edge| Span(age(edge.number() + cells).0 + slack.0);
     let of_stints = (stints.iter()).filter_map(|(stint, _)| Some((stint.begun.1, stint.ended.1?)));
     // Nothing happens before the first microsecond is over, as far as windows tell.
     let above = |time: Span| Edge::above(time.max(Span(1))).unwrap_or(Edge::LAST);
@@ -140,8 +149,8 @@ fn check_stints(pairs: &[(&WorkRow, &TruthRow)], stints: &Stints) {
         let least = by(&|it| it.begun.1 <= begun && it.ended.1.is_some_and(|to| to <= end));
         let most = by(&|it| it.begun.0 < begun && it.ended.0 < end);
         let (by_before, by_after) = (
-            truly(age(less(begun)), age(less(end)), true),
-            truly(age(more(begun)), age(more(end)), false),
+            truly(less(begun), less(end), true),
+            truly(more(begun), more(end), false),
         );
         assert!(
             least <= by_after && by_before <= most,

@@ -111,7 +111,7 @@ fn exponential_times_come_back_whatever_the_policy() {
         for (wait, takes, tolerance) in [(2.0, 2.0, 0.1), (1.0, 5.0, 0.1)] {
             let what = format!("{name}, {wait} s and {takes} s");
             let laws: [Draw; 2] = [&exponential(wait), &exponential(takes)];
-            let blocks = run(10_000, policy, laws, NEVER);
+            let blocks = run(5_000, policy, laws, NEVER);
             check(&what, &blocks, of_exponential(takes), tolerance);
         }
     }
