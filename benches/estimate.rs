@@ -10,7 +10,29 @@ mod laws;
 #[path = "../tests/accuracy/polls.rs"]
 mod polls;
 
+use laws::{Law, Part};
 use plimsoll::estimate::{Estimate, Family, LEVELS, Npmle};
+
+/// A log-normal law, and 2 % slow works.
+const LAW: Law = Law {
+    name: "98 % log-normal, 8 s and 0.6; 2 % 40 s and 0.3",
+    parts: &[
+        (
+            0.98,
+            Part::LogNormal {
+                median: 8.0,
+                sigma: 0.6,
+            },
+        ),
+        (
+            0.02,
+            Part::LogNormal {
+                median: 40.0,
+                sigma: 0.3,
+            },
+        ),
+    ],
+};
 
 #[expect(
     clippy::disallowed_methods,
@@ -21,7 +43,7 @@ use plimsoll::estimate::{Estimate, Family, LEVELS, Npmle};
 fn main() {
     let works = std::env::var("WORKS").map_or(5_000_000, |text| text.parse().unwrap());
     let run = polls::Run {
-        law: &laws::Law::SLOW_TAIL,
+        law: &LAW,
         policy: polls::Policy::Fixed(5.0),
         works,
         blocks: 60,
@@ -35,8 +57,9 @@ fn main() {
     let curve_took = begin.elapsed().as_secs_f64();
     let regions = curve.regions().count();
     println!(
-        "{works} works, {} different windows, {regions} regions: the curve in {curve_took:.2} s, \
+        "{}: {works} works, {} different windows, {regions} regions: the curve in {curve_took:.2} s, \
          its gap {:.1e}",
+        LAW.name,
         sum.different(),
         curve.gap()
     );

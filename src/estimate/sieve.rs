@@ -5,9 +5,8 @@
 //! cube root of the works, to a limit that is not normal, and the bootstrap fails on it
 //! (Groeneboom and Wellner 1992; Kosorok 2008). With a bounded number of masses the usual theory
 //! holds (Tang, Banerjee and Kosorok, Annals of Statistics 40, 2012). So the masses here are those
-//! of at most `n^(1/3)` cells, each spread evenly over its cell. The windows stay on the fine grid:
-//! rounded to the coarse one they would be later at both ends, and no longer independent of what
-//! they bound.
+//! of at most `n^(1/3)` cells, with a straight density in each. The windows stay on the fine grid:
+//! rounded outward to the coarse one they would no longer be independent of what they bound.
 //!
 //! The maximum is found by Newton's method in the cumulated masses. A hundredth of a work in each
 //! cell (the logarithmic barrier of interior points) keeps masses above 0.
@@ -89,18 +88,21 @@ impl Grid {
         })
     }
 
-    /// The same grid, each cell tilted towards its denser neighbour: the slope from the one
-    /// neighbour to the other, and nowhere below 0 (van Leer, J. Computational Physics 32, 1979).
-    /// The first and the last cell keep theirs.
+    /// The same grid, each cell tilted by the slope from the one neighbour to the other, and nowhere
+    /// below 0 (van Leer, J. Computational Physics 32, 1979). The first and the last cell are flat.
     fn tilted(&self, sums: &[f64]) -> Self {
         let cells = self.tilts.len();
         let seconds = |place: usize| self.edges[place].age().seconds();
         let width = |cell: usize| seconds(cell + 1) - seconds(cell);
         let density = |cell: usize| (sums[cell + 1] - sums[cell]) / width(cell);
+        let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
         let tilt = |cell: usize| {
-            let (before, after) = (cell.saturating_sub(1), (cell + 1).min(cells - 1));
-            let middle = |cell: usize| f64::midpoint(seconds(cell), seconds(cell + 1));
-            let slope = (density(after) - density(before)) / (middle(after) - middle(before));
+            if cell == 0 || cell + 1 == cells {
+                return 0.0;
+            }
+            // The first cell is small: its density is chance, and no neighbour to look at.
+            let before = if cell == 1 { 1 } else { cell - 1 };
+            let slope = (density(cell + 1) - density(before)) / (middle(cell + 1) - middle(before));
             (slope * width(cell) / (2.0 * density(cell))).clamp(-MOST_TILT, MOST_TILT)
         };
         Self {
@@ -134,8 +136,8 @@ impl Grid {
         }
     }
 
-    /// The age by which a share has happened, if the cumulated masses are these: from the one to the
-    /// other, as in a thin cell it is told only that it is there. None where it is beyond.
+    /// The age by which a share has happened, if the cumulated masses are these: from the one to
+    /// the other, as in a thin cell it is told only that it is there. None where it is beyond.
     pub(super) fn quantile(&self, sums: &[f64], share: f64) -> Option<(f64, f64)> {
         let seconds = |place: usize| self.edges[place].age().seconds();
         let next = sums[1..].partition_point(|sum| *sum < share) + 1;
@@ -399,4 +401,78 @@ fn furthest(sums: &[f64], step: &[f64]) -> f64 {
         }
     }
     part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One work in each cell of the grid before an edge, up to `edges`.
+    fn points(edges: usize) -> Vec<Weighted> {
+        let edge = |number| Edge::numbered(number).unwrap();
+        let point = |number: usize| (edge(number - 1), Some(edge(number)), 1.0);
+        (1..=edges).map(point).collect()
+    }
+
+    #[test]
+    fn of_points_the_shares_below_each_edge_are_found() {
+        let all = points(1_000);
+        let npmle = Npmle::of_all(&all).unwrap();
+        let grid = Grid::of(&npmle, &all).unwrap();
+        assert!(
+            (8..=10).contains(&(grid.edges.len() - 1)),
+            "{:?}",
+            grid.edges
+        );
+        let mut sieve = Sieve::of(grid, &all);
+        let weights: Vec<f64> = all.iter().map(|window| window.2).collect();
+        let mut sums = sieve.start(|_| 0.5);
+        for _ in 0..2 {
+            sums = sieve.maximise(&weights, &sums);
+            for (edge, sum) in sieve.grid().edges.iter().zip(&sums) {
+                // The barrier adds a hundredth of a work to each cell.
+                let share = f64::from(u16::try_from(edge.number()).unwrap()) / 1_000.0;
+                assert!((sum - share).abs() < 2e-4, "{edge:?}: {sum} and {share}");
+            }
+            sieve = sieve.tilted(&all, &sums);
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_where_its_share_is_below() {
+        let all = points(1_000);
+        let npmle = Npmle::of_all(&all).unwrap();
+        let flat = Grid::of(&npmle, &all).unwrap();
+        let sums: Vec<f64> = flat.edges.iter().map(|edge| npmle.cdf(*edge)).collect();
+        for grid in [flat.tilted(&sums), flat] {
+            for number in (grid.edges[0].number() + 1)..grid.edges[grid.thin].number() {
+                let edge = Edge::numbered(number).unwrap();
+                let share = grid.place(Some(edge)).on(&sums);
+                let (low, high) = grid.quantile(&sums, share).unwrap();
+                assert!(low.total_cmp(&high).is_eq());
+                let there = edge.age().seconds();
+                assert!((low / there - 1.0).abs() < 1e-9, "{low} and {there}");
+            }
+            // In the thin cells only the edges are told, in the last one the latest of all.
+            let (from, to) = grid.quantile(&sums, 0.9995).unwrap();
+            assert!(from < to && to.total_cmp(&1_000e-6).is_ge());
+        }
+    }
+
+    #[test]
+    fn no_edge_lies_where_nobody_asked() {
+        // All are asked at the same four ages: between them nothing is told.
+        let edge = |number| Edge::numbered(number).unwrap();
+        let all = [
+            (0, 100, 300.0),
+            (100, 200, 400.0),
+            (200, 300, 200.0),
+            (300, 400, 100.0),
+        ];
+        let all = all.map(|(from, to, works)| (edge(from), Some(edge(to)), works));
+        let grid = Grid::of(&Npmle::of_all(&all).unwrap(), &all).unwrap();
+        let numbers: Vec<usize> = grid.edges.iter().map(|edge| edge.number()).collect();
+        assert_eq!(numbers, [0, 100, 200, 300, 400]);
+        assert!(Grid::of(&Npmle::of_all(&all[..1]).unwrap(), &all[..1]).is_none());
+    }
 }

@@ -2,8 +2,8 @@
 //! grid.
 //!
 //! A poll does not see when a work ended. It sees that it had not ended when the last poll that was
-//! answered "not yet" was sent, and that it had when a terminal answer was read. Ages count from
-//! the instant at which the submit was first sent. Both ends are rounded to the grid, and the right
+//! answered "not yet" was sent, and that it had when the one was sent whose answer was terminal.
+//! Ages count from the instant at which the submit was first sent. Both ends are rounded to the grid, and the right
 //! one is always beyond the left one, so that each window holds a cell of the grid at least.
 //!
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
@@ -144,15 +144,15 @@ impl Window {
     /// cells of 1.5 % moved the median of an estimate by 4 %.) Ends that would meet are rounded
     /// outward: so close a window is as good as a point.
     pub fn seen(what: Happening, from: Span, to: Span) -> Self {
-        if let (Some(from), Some(to)) = (Edge::nearest(from), Edge::nearest(to))
-            && from < to
-        {
-            let to = Some(to);
-            return Self { what, from, to };
-        }
-        let from = Edge::below(from);
-        let to = Edge::above(to).filter(|_| from < Edge::LAST);
-        let to = to.map(|to| to.max(from.next()));
+        let nearest = (Edge::nearest(from).unwrap_or(Edge::LAST), Edge::nearest(to));
+        let (from, to) = match nearest {
+            (near, Some(end)) if near >= end => {
+                let from = Edge::below(from);
+                let to = Edge::above(to).filter(|_| from < Edge::LAST);
+                (from, to.map(|to| to.max(from.next())))
+            }
+            nearest => nearest,
+        };
         Self { what, from, to }
     }
 
@@ -242,19 +242,18 @@ mod tests {
         fn a_window_is_rounded_by_a_cell_at_most(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
             let (from, to) = (Span(from), Span(from + length));
             let window = Window::seen(Happening::Completed, from, to);
-            let cell = |age: Span| Span(1_000.max(age.0 / 64));
-            prop_assert!(window.from.age() <= from + cell(from));
-            prop_assert!(from <= window.from.age() + cell(from) || window.to.is_none());
+            let near = |one: Span, other: Span| one.0.abs_diff(other.0) <= 1_000.max(one.0 / 64);
+            prop_assert!(near(from, window.from.age()) || window.to.is_none());
             if let Some(edge) = window.to {
-                prop_assert!(edge.age() <= to + cell(to) && to <= edge.age() + cell(to));
+                prop_assert!(near(to, edge.age()));
                 prop_assert!(edge > window.from);
             } else {
                 prop_assert!(to > Edge::LAST.age() || window.from == Edge::LAST);
             }
             // The same age is at the same edge at either end of a window that is long enough, and
             // not at the end of the grid.
-            let after = Window::seen(Happening::Completed, to, to + to + Span(9_000));
-            if window.to.is_some_and(|to| to.number() > window.from.number() + 1)
+            let after = Window::seen(Happening::Completed, to, Span(2 * to.0 + 9_000));
+            if window.to.is_some_and(|to| to.number() > window.from.number() + 2)
                 && after.to.is_some()
             {
                 prop_assert_eq!(window.to, Some(after.from));

@@ -10,39 +10,40 @@ use super::laws::{LAWS, Law};
 use super::polls::{Policy, Run};
 
 /// When works are asked.
-pub const POLICIES: [Policy; 3] = [Policy::Fixed(5.0), Policy::Backoff, Policy::ByAge];
+pub(crate) const POLICIES: [Policy; 3] = [Policy::Fixed(5.0), Policy::Backoff, Policy::ByAge];
 /// Works in a run: 15 coarse cells.
-pub static WORKS: std::sync::LazyLock<u64> =
-    std::sync::LazyLock::new(|| std::env::var("WORKS").map_or(4000, |t| t.parse().unwrap()));
+pub(crate) const WORKS: u64 = 4_000;
+/// Other seeds than those with which the estimate was made.
+const FIRST_SEED: u64 = 1_000_000;
 /// Stretches of a run.
 const BLOCKS: u64 = 30;
 /// Where the band is asked.
 const QUARTILES: [f64; 3] = [0.25, 0.5, 0.75];
 
 /// A law and a policy: in how many runs the truth was within the bounds.
-pub struct Cell {
+pub(crate) struct Cell {
     /// How long works take.
-    pub law: &'static Law,
+    pub(crate) law: &'static Law,
     /// When they are asked.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// Runs.
-    pub runs: u64,
+    pub(crate) runs: u64,
     /// Within the band, at each quartile.
-    pub bands: [u64; QUARTILES.len()],
+    pub(crate) bands: [u64; QUARTILES.len()],
     /// Within the interval of each quantile, where there is one.
-    pub quantiles: [u64; LEVELS.len()],
+    pub(crate) quantiles: [u64; LEVELS.len()],
     /// Runs with an interval of the quantile.
-    pub told: [u64; LEVELS.len()],
+    pub(crate) told: [u64; LEVELS.len()],
     /// The largest gap of the likelihood.
-    pub gap: f64,
+    pub(crate) gap: f64,
 }
 
 /// Every law with every policy.
-pub fn cells(runs: u64) -> Vec<Cell> {
-    let pairs = LAWS.iter().enumerate();
-    let pairs = pairs.flat_map(|law| POLICIES.iter().enumerate().map(move |it| (law, it)));
+pub(crate) fn cells(runs: u64) -> Vec<Cell> {
+    let pairs = (0..).zip(&LAWS);
+    let pairs = pairs.flat_map(|law| (0..).zip(&POLICIES).map(move |it| (law, it)));
     pairs
-        .map(|((row, law), (column, policy))| cell(law, *policy, runs, (row * 3 + column) as u64))
+        .map(|((row, law), (column, policy))| cell(law, *policy, runs, row * 3 + column))
         .collect()
 }
 
@@ -57,11 +58,11 @@ fn cell(law: &'static Law, policy: Policy, runs: u64, number: u64) -> Cell {
         gap: 0.0,
     };
     for run in 0..runs {
-        let seed = number * 1_000 + run;
+        let seed = FIRST_SEED + number * 1_000 + run;
         let run = Run {
             law,
             policy,
-            works: *WORKS,
+            works: WORKS,
             blocks: BLOCKS,
             seed,
         };

@@ -3,21 +3,22 @@
 use plimsoll::random::{ChaCha8Rng, unit};
 
 /// Of how many seconds a work takes.
-pub struct Law {
+pub(crate) struct Law {
     /// What it is called in tables.
-    pub name: &'static str,
-    parts: &'static [(f64, Part)],
+    pub(crate) name: &'static str,
+    /// Of what it is made: shares that sum to 1.
+    pub(crate) parts: &'static [(f64, Part)],
 }
 
-/// A part of a mixture.
-enum Part {
+/// A part of a mixture, in seconds.
+pub(crate) enum Part {
     Exponential { mean: f64 },
     LogNormal { median: f64, sigma: f64 },
     Normal { mean: f64, sigma: f64 },
 }
 
 /// Four that differ: smooth, skewed, in two heaps, and in two scales.
-pub const LAWS: [Law; 4] = [
+pub(crate) const LAWS: [Law; 4] = [
     Law {
         name: "exponential, 8 s",
         parts: &[(1.0, Part::Exponential { mean: 8.0 })],
@@ -61,29 +62,8 @@ pub const LAWS: [Law; 4] = [
 ];
 
 impl Law {
-    /// The log-normal law with 2 % slow works of which `docs/sojourn-time.md` tells.
-    pub const SLOW_TAIL: Self = Self {
-        name: "98 % log-normal, 8 s and 0.6; 2 % 40 s and 0.3",
-        parts: &[
-            (
-                0.98,
-                Part::LogNormal {
-                    median: 8.0,
-                    sigma: 0.6,
-                },
-            ),
-            (
-                0.02,
-                Part::LogNormal {
-                    median: 40.0,
-                    sigma: 0.3,
-                },
-            ),
-        ],
-    };
-
     /// A work's time in seconds.
-    pub fn draw(&self, random: &mut ChaCha8Rng) -> f64 {
+    pub(crate) fn draw(&self, random: &mut ChaCha8Rng) -> f64 {
         let mut left = unit(random);
         let mut part = &self.parts[0].1;
         for (share, other) in self.parts {
@@ -101,7 +81,7 @@ impl Law {
     }
 
     /// The probability that a work takes no longer.
-    pub fn cdf(&self, seconds: f64) -> f64 {
+    pub(crate) fn cdf(&self, seconds: f64) -> f64 {
         if seconds <= 0.0 {
             return 0.0;
         }
@@ -115,7 +95,7 @@ impl Law {
     }
 
     /// The time that a share of all works does not exceed, in seconds: by halving.
-    pub fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let (mut low, mut high) = (0.0, 1e6);
         for _ in 0..100 {
             let middle = f64::midpoint(low, high);

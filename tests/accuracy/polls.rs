@@ -10,7 +10,7 @@ use super::laws::Law;
 
 /// When a work is asked, by its own past alone.
 #[derive(Clone, Copy, Debug)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Each interval of so many seconds, from a random phase on.
     Fixed(f64),
     /// After a second, two, four, up to 30, each 25 % longer or shorter by chance, from a random
@@ -22,7 +22,7 @@ pub enum Policy {
 
 impl Policy {
     /// What it is called in tables.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Fixed(interval) => format!("fixed, {interval} s"),
             Self::Backoff => "exponential, 1 s to 30 s".to_owned(),
@@ -46,7 +46,7 @@ impl Policy {
     }
 
     /// The window of a work that takes so many seconds, in seconds.
-    pub fn window(self, takes: f64, random: &mut ChaCha8Rng) -> (f64, f64) {
+    pub(crate) fn window(self, takes: f64, random: &mut ChaCha8Rng) -> (f64, f64) {
         let mut last = 0.0;
         for number in 0.. {
             let age = self.next(number, last, random);
@@ -60,22 +60,22 @@ impl Policy {
 }
 
 /// A run: works evenly over blocks of time.
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     /// How long they take.
-    pub law: &'a Law,
+    pub(crate) law: &'a Law,
     /// When they are asked.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// How many.
-    pub works: u64,
+    pub(crate) works: u64,
     /// In how many blocks.
-    pub blocks: u64,
+    pub(crate) blocks: u64,
     /// Of all chance.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Run<'_> {
     /// What its polls saw, and the seconds at which each work was detected, if they are asked for.
-    pub fn windows(&self, mut detected: Option<&mut Vec<f64>>) -> Blocks {
+    pub(crate) fn windows(&self, mut detected: Option<&mut Vec<f64>>) -> Blocks {
         let length = Span::from_secs_f64(60.0);
         let mut blocks = Blocks::of(length);
         for block in 0..self.blocks {
@@ -88,8 +88,6 @@ impl Run<'_> {
                 if let Some(detected) = &mut detected {
                     detected.push(to);
                 }
-                let d: f64 = std::env::var("DELTA").map_or(0.0, |t| t.parse().unwrap());
-                let (from, to) = (if from > 0.0 { from - d } else { 0.0 }, to);
                 let (from, to) = (Span::from_secs_f64(from), Span::from_secs_f64(to));
                 counter.count(Window::seen(Happening::Completed, from, to));
             }
