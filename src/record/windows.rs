@@ -3,8 +3,9 @@
 //!
 //! A poll does not see when a work ended. It sees that it had not ended when the last poll that was
 //! answered "not yet" was sent, and that it had when the one was sent whose answer was terminal.
-//! Ages count from the instant at which the submit was first sent. Both ends are rounded to the grid, and the right
-//! one is always beyond the left one, so that each window holds a cell of the grid at least.
+//! Ages count from the instant at which the submit was first sent. Both ends are rounded to the
+//! grid, and the right one is always beyond the left one, so that each window holds a cell of the
+//! grid at least.
 //!
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
 //! many works as you like take no more memory than there are different windows.
