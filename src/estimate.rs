@@ -6,12 +6,16 @@
 pub mod ages;
 pub mod bands;
 pub mod by_clock;
+mod chance;
 pub mod curve;
+mod double;
 mod family;
 mod likelihood;
 pub mod npmle;
 mod quantiles;
 mod regions;
+mod sieve;
+mod solve;
 
 use crate::record::blocks::Blocks;
 pub use bands::{BandPoint, Bands, NoBands};
@@ -64,17 +68,17 @@ pub struct Point {
 
 impl Estimate {
     /// Of a run's windows. The seed is for the bands. None where there is no work of the family.
-    pub fn of(blocks: &Blocks, family: Family, _seed: u64) -> Option<Self> {
+    pub fn of(blocks: &Blocks, family: Family, seed: u64) -> Option<Self> {
         let risks = Risks::of(&blocks.sum().windows, family);
         let npmle = Npmle::of_all(&risks.all)?;
-        let quantiles = LEVELS.map(|level| Quantile::of(&npmle, level, risks.works));
+        let bands = Bands::of(blocks, family, (&npmle, &risks), seed);
         Some(Self {
             works: risks.works,
             censored: risks.censored,
             gap: npmle.gap(),
             curve: curve(&npmle, &risks),
-            bands: Err(NoBands::FewWorks { least: u64::MAX }),
-            quantiles,
+            quantiles: Quantile::all(&npmle, risks.works, bands.as_ref().ok()),
+            bands,
             midpoints: quantiles::midpoints(&risks.all, risks.works),
             mean: mean(&npmle),
         })

@@ -1,5 +1,6 @@
 //! Quantiles: their values, and whether the sample can carry them.
 
+use super::bands::Bands;
 use super::npmle::Npmle;
 use super::regions::Weighted;
 
@@ -21,14 +22,25 @@ pub struct Quantile {
 }
 
 impl Quantile {
-    pub(super) fn of(npmle: &Npmle, level: f64, works: u64) -> Self {
-        let value = npmle.quantile(level).map(|(value, _)| value);
-        Self {
-            value,
-            low: None,
-            high: None,
-            supported: value.is_some() && works >= least_works(level),
-        }
+    /// Those of [`LEVELS`]. The interval holds the value, and all of the region in which it lies,
+    /// as no window can tell where in there it is.
+    pub(super) fn all(npmle: &Npmle, works: u64, bands: Option<&Bands>) -> [Self; LEVELS.len()] {
+        std::array::from_fn(|place| {
+            let level = LEVELS[place];
+            let found = npmle.quantile(level);
+            let is_enough = works >= least_works(level);
+            let sure = bands.map(|bands| bands.quantiles[place]);
+            let from = found.map_or(f64::INFINITY, |(_, region)| region.from.age().seconds());
+            let to = found.and_then(|(_, region)| Some(region.to?.age().seconds()));
+            Self {
+                value: found.map(|(value, _)| value),
+                low: sure.map(|(low, _)| low.min(from)),
+                high: sure
+                    .filter(|_| is_enough)
+                    .and_then(|(_, high)| Some(high?.max(to?))),
+                supported: found.is_some() && is_enough,
+            }
+        })
     }
 }
 

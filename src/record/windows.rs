@@ -2,13 +2,15 @@
 //! grid.
 //!
 //! A poll does not see when a work ended. It sees that it had not ended when the last poll that was
-//! answered "not yet" was sent, and that it had when a terminal answer was read. Ages count from
-//! the instant at which the submit was first sent. Both ends are rounded to the grid, and the right
-//! one is always beyond the left one, so that each window holds a cell of the grid at least.
+//! answered "not yet" was sent, and that it had when the one was sent whose answer was terminal.
+//! Ages count from the instant at which the submit was first sent. Both ends are rounded to the
+//! grid, and the right one is always beyond the left one, so that each window holds a cell of the
+//! grid at least.
 //!
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
 //! many works as you like take no more memory than there are different windows.
 
+use super::counted::Counted;
 use crate::time::Span;
 
 /// An octave of the grid has 2 to this many cells: each is between 0.8 and 1.6 % of its age.
@@ -99,21 +101,15 @@ pub enum Happening {
     Begun,
     /// The work had begun unseen: the poll after the one that saw it wait saw its end.
     BegunUnseen,
-    /// From its begin to its end, where a poll saw it begun.
-    Ran,
-    /// The same, where none did.
-    RanUnseen,
 }
 
 impl Happening {
     /// Every one, in the order of the files.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 4] = [
         Self::Completed,
         Self::Failed,
         Self::Begun,
         Self::BegunUnseen,
-        Self::Ran,
-        Self::RanUnseen,
     ];
 
     /// The word in the files.
@@ -123,8 +119,6 @@ impl Happening {
             Self::Failed => "failed",
             Self::Begun => "begun",
             Self::BegunUnseen => "begun_unseen",
-            Self::Ran => "ran",
-            Self::RanUnseen => "ran_unseen",
         }
     }
 }
@@ -151,15 +145,15 @@ impl Window {
     /// cells of 1.5 % moved the median of an estimate by 4 %.) Ends that would meet are rounded
     /// outward: so close a window is as good as a point.
     pub fn seen(what: Happening, from: Span, to: Span) -> Self {
-        if let (Some(from), Some(to)) = (Edge::nearest(from), Edge::nearest(to))
-            && from < to
-        {
-            let to = Some(to);
-            return Self { what, from, to };
-        }
-        let from = Edge::below(from);
-        let to = Edge::above(to).filter(|_| from < Edge::LAST);
-        let to = to.map(|to| to.max(from.next()));
+        let nearest = (Edge::nearest(from).unwrap_or(Edge::LAST), Edge::nearest(to));
+        let (from, to) = match nearest {
+            (near, Some(end)) if near >= end => {
+                let from = Edge::below(from);
+                let to = Edge::above(to).filter(|_| from < Edge::LAST);
+                (from, to.map(|to| to.max(from.next())))
+            }
+            nearest => nearest,
+        };
         Self { what, from, to }
     }
 
@@ -181,52 +175,7 @@ impl Window {
 }
 
 /// How often each window was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Windows {
-    /// In ascending order.
-    counted: Vec<(Window, u64)>,
-}
-
-impl Windows {
-    /// Of windows in any order.
-    pub fn of(mut windows: Vec<(Window, u64)>) -> Self {
-        windows.sort_unstable_by_key(|(window, _)| *window);
-        windows.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            kept.1 += if same { next.1 } else { 0 };
-            same
-        });
-        Self { counted: windows }
-    }
-
-    /// Each different window and how often it was seen, in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = (Window, u64)> + '_ {
-        self.counted.iter().copied()
-    }
-
-    /// How many different ones there are.
-    pub fn different(&self) -> usize {
-        self.counted.len()
-    }
-
-    /// Adds those of another shard or time.
-    pub fn merge(&mut self, other: &Self) {
-        if other.counted.is_empty() {
-            return;
-        }
-        let mut both = Vec::with_capacity(self.counted.len() + other.counted.len());
-        let mut theirs = other.iter().peekable();
-        for (window, works) in self.counted.drain(..) {
-            while let Some(earlier) = theirs.next_if(|(theirs, _)| *theirs < window) {
-                both.push(earlier);
-            }
-            let same = theirs.next_if(|(theirs, _)| *theirs == window);
-            both.push((window, works + same.map_or(0, |(_, works)| works)));
-        }
-        both.extend(theirs);
-        self.counted = both;
-    }
-}
+pub type Windows = Counted<Window>;
 
 /// Counts windows as they are seen.
 #[derive(Clone, Debug, Default)]
@@ -294,19 +243,18 @@ mod tests {
         fn a_window_is_rounded_by_a_cell_at_most(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
             let (from, to) = (Span(from), Span(from + length));
             let window = Window::seen(Happening::Completed, from, to);
-            let cell = |age: Span| Span(1_000.max(age.0 / 64));
-            prop_assert!(window.from.age() <= from + cell(from));
-            prop_assert!(from <= window.from.age() + cell(from) || window.to.is_none());
+            let near = |one: Span, other: Span| one.0.abs_diff(other.0) <= 1_000.max(one.0 / 64);
+            prop_assert!(near(from, window.from.age()) || window.to.is_none());
             if let Some(edge) = window.to {
-                prop_assert!(edge.age() <= to + cell(to) && to <= edge.age() + cell(to));
+                prop_assert!(near(to, edge.age()));
                 prop_assert!(edge > window.from);
             } else {
                 prop_assert!(to > Edge::LAST.age() || window.from == Edge::LAST);
             }
             // The same age is at the same edge at either end of a window that is long enough, and
             // not at the end of the grid.
-            let after = Window::seen(Happening::Completed, to, to + to + Span(9_000));
-            if window.to.is_some_and(|to| to.number() > window.from.number() + 1)
+            let after = Window::seen(Happening::Completed, to, Span(2 * to.0 + 9_000));
+            if window.to.is_some_and(|to| to.number() > window.from.number() + 2)
                 && after.to.is_some()
             {
                 prop_assert_eq!(window.to, Some(after.from));
@@ -327,7 +275,7 @@ mod tests {
                 match kind {
                     0 => Window::censored(Happening::Completed, from),
                     1 => Window::seen(Happening::Failed, from, to),
-                    _ => Window::point(Happening::Ran, to),
+                    _ => Window::point(Happening::Begun, to),
                 }
             });
             let windows: Vec<_> = windows.collect();

@@ -6,6 +6,7 @@ mod backlog;
 mod like;
 mod limits;
 mod optimal;
+mod parts;
 mod polling;
 mod queue;
 mod sojourn;
