@@ -435,6 +435,9 @@ mod tests {
         );
         check(real("[poll]\ninterval = '500ms'"), "polls", "once a second");
         check(real("[poll]\npolicy = 'hinted'"), "polls", "biased");
+        let optimal = "[poll]\npolicy = 'optimal'\ninterval = '2s'";
+        check(real(optimal), "polls", "after 200ms");
+        check(sim(optimal), "polls", "poll.like");
         check(real("max_rate = '30/s'"), "budget", "each needs 2 requests");
         check(real("api_key = 'env:KEY'"), "security", "plain http");
         check(

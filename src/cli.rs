@@ -8,6 +8,8 @@ use clap_complete::Shell;
 
 use crate::check::shards::MOST;
 use crate::run::Shards;
+use crate::selftest::phases::{LONGEST, SHORTEST};
+use crate::time::Span;
 
 /// Load and soak testing for job APIs that answer 202 Accepted and finish later.
 ///
@@ -51,6 +53,13 @@ pub enum Command {
     /// Is a scenario valid, and what will it do
     #[command(after_help = "Example:\n  plimsoll check scenarios/quickstart.toml")]
     Check(ScenarioArgs),
+    /// Measure how accurate this tool is on this machine
+    #[command(after_help = "Examples:\n  \
+        plimsoll selftest\n  \
+        plimsoll selftest --duration 3m --out selftest.json\n\n\
+        Exit codes: 0 every error is within what is promised, 3 one is not, 2 a mistake to put\n\
+        right. Ctrl-C ends it.")]
+    Selftest(Selftest),
     /// Print the JSON Schema of scenarios
     #[command(after_help = "Example:\n  plimsoll schema > scenario.schema.json")]
     Schema,
@@ -104,7 +113,7 @@ pub struct Shown {
     /// Show plain lines without colours, also on a terminal
     #[arg(long)]
     pub plain: bool,
-    /// Print summary.json instead of the summary
+    /// Print the result as JSON, as it is written, instead of the summary
     #[arg(long)]
     pub json: bool,
 }
@@ -171,6 +180,30 @@ pub struct Sim {
     /// Write what really happened to this file at the end
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
+}
+
+/// Flags of `plimsoll selftest`.
+#[derive(Args, Clone, Debug)]
+pub struct Selftest {
+    /// About how long it takes, from 5s to 1h
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = selftest_duration)]
+    pub duration: Span,
+    /// Write the result to this file, and do not keep it as that of this machine
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 202,
+        value_parser = clap::value_parser!(u64).range(..=MOST_SEED))]
+    pub seed: u64,
+    /// How much is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+fn selftest_duration(text: &str) -> Result<Span, String> {
+    Span::parse(text)
+        .filter(|span| (SHORTEST..=LONGEST).contains(span))
+        .ok_or_else(|| format!("expected a duration from {SHORTEST} to {LONGEST}, such as 1m"))
 }
 
 /// Flags of `plimsoll report`.

@@ -7,10 +7,11 @@ use std::path::Path;
 use clap::{CommandFactory, Parser};
 
 use crate::check::{self, Weight};
-use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Shown, Sim};
+use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Selftest, Shown, Sim};
 use crate::report::rebuild::{Files, rebuild};
 use crate::report::text::wrap::hanging;
 use crate::report::{self, Facts, summary, text};
+use crate::run::selftest::SelftestOptions;
 use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
@@ -58,6 +59,7 @@ pub fn main() -> u8 {
     let shown = match &cli.command {
         Command::Run(flags) => Some(flags.shown),
         Command::Report(flags) => Some(flags.shown),
+        Command::Selftest(flags) => Some(flags.shown),
         _ => None,
     };
     if shown.is_some_and(|shown| shown.plain) {
@@ -99,6 +101,7 @@ fn run_command(command: Command, out: &mut impl Write) -> Result<u8, Mistake> {
         Command::Run(flags) => start(&flags, out),
         Command::Sim(flags) => serve(&flags, out),
         Command::Check(flags) => check(&flags, out),
+        Command::Selftest(flags) => selftest(&flags, out),
         Command::Schema => {
             out.write_all(schema_text().as_bytes())?;
             Ok(0)
@@ -163,17 +166,31 @@ fn output(shown: Shown) -> Output {
     }
 }
 
-fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
-    let scenario = read(&flags.scenario)?;
-    let show = match flags.shown {
+fn show(shown: Shown) -> Show {
+    match shown {
         Shown { quiet: true, .. } => Show::Nothing,
         Shown { plain: true, .. } | Shown { json: true, .. } => Show::Plain,
         _ => Show::Auto,
+    }
+}
+
+fn selftest(flags: &Selftest, out: &mut impl Write) -> Result<u8, Mistake> {
+    let options = SelftestOptions {
+        duration: flags.duration,
+        out: flags.out.clone(),
+        seed: flags.seed,
+        show: show(flags.shown),
+        output: output(flags.shown),
     };
+    run::selftest::selftest(&options, out)
+}
+
+fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
+    let scenario = read(&flags.scenario)?;
     let options = Options {
         out: flags.out.clone(),
         truth: flags.truth.clone(),
-        show,
+        show: show(flags.shown),
         output: output(flags.shown),
         shards: flags.shards,
         virtual_time: flags.virtual_time,
@@ -225,6 +242,7 @@ fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
         }
     }
     warnings.extend(run::key_warning(&scenario.plan));
+    warnings.extend(run::selftest_warning(&scenario.plan));
     for warning in warnings {
         let text = hanging(&format!("warning: {warning}"), 2, columns);
         let text = text.strip_prefix("warning").unwrap_or_default();

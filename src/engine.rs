@@ -12,12 +12,14 @@ mod backlog;
 mod chunks;
 mod closed_loop;
 mod due_polls;
+mod explorers;
 mod following;
 pub mod gate;
 mod intake;
 pub mod known_ids;
 pub mod lifecycle;
 pub mod peers;
+pub mod poll_ages;
 pub mod poll_policy;
 pub mod rate_budget;
 pub mod said;
@@ -47,6 +49,7 @@ use gate::Gate;
 use known_ids::KnownIds;
 use lifecycle::Stage;
 use peers::{News, Peers};
+use poll_ages::PollAges;
 use rate_budget::RateBudget;
 use said::{LastBodies, Words};
 use share::Share;
@@ -162,6 +165,8 @@ pub struct Engine {
     stuck: BTreeMap<Option<u8>, u64>,
     timers: TimerQueue,
     due: DuePolls,
+    /// Where the policy is to learn when to ask.
+    ages: Option<PollAges>,
     retries: VecDeque<Slot>,
     budget: RateBudget,
     gate: Gate,
@@ -214,6 +219,7 @@ impl Engine {
             stuck: BTreeMap::new(),
             timers: TimerQueue::default(),
             due: DuePolls::default(),
+            ages: PollAges::of(&plan, &share),
             retries: VecDeque::new(),
             budget: RateBudget::new(share.max_rate, share.limits, share.polls),
             gate: Gate::new(learn, shards),
@@ -494,6 +500,7 @@ impl Engine {
     /// ends: what belongs to the load and what to the drain is told apart exactly.
     fn close_interval(&mut self, end: Tick) {
         self.expire_held(end);
+        self.learn_ages(end);
         let gauges = self.gauges(end);
         let stage = self
             .arrivals

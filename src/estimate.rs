@@ -3,9 +3,12 @@
 //! A poll sees not when a work ended but between which two ages. `docs/sojourn-time.md` says what
 //! follows from that, with formulas and sources.
 
+pub mod ages;
 pub mod bands;
 pub mod by_clock;
 mod chance;
+pub mod curve;
+mod double;
 mod family;
 mod likelihood;
 pub mod npmle;

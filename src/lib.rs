@@ -33,6 +33,7 @@ pub mod engine;
 // 5 values out, test world
 pub mod check;
 pub mod report;
+pub mod selftest;
 pub mod sim;
 
 // 6 world

@@ -20,6 +20,8 @@ impl Purpose {
     pub const FIRST_POLL: Self = Self::named("first poll");
     /// Jitter of poll intervals: an index a poll.
     pub const JITTER: Self = Self::named("jitter");
+    /// Which works are polled as by `fixed` so that something is learned: an index a work.
+    pub const EXPLORERS: Self = Self::named("explorers");
     /// Which settled works are asked again: an index a work.
     pub const RECHECK: Self = Self::named("recheck");
     /// Instants at which the watchdog sends its probes: one index.

@@ -5,6 +5,7 @@
 
 pub mod area;
 pub mod blocks;
+pub mod counted;
 pub mod disturbance;
 pub mod interval;
 pub mod ledger;
@@ -12,6 +13,7 @@ pub mod merge;
 pub mod row;
 pub mod snapshot;
 pub mod stamps;
+pub mod stints;
 pub mod windows;
 
 use hdrhistogram::Histogram;
@@ -20,6 +22,7 @@ use crate::time::{Span, Tick};
 use interval::{Interval, Seen};
 use ledger::{Count, Counts, Gauges};
 use stamps::Stamps;
+use stints::{Stint, StintCounter};
 use windows::{Window, WindowCounter};
 
 /// A metric: a length of time between two events, in seconds in every file.
@@ -299,6 +302,7 @@ pub struct Recorder {
     reported: Counts,
     histograms: Histograms,
     windows: WindowCounter,
+    stints: StintCounter,
     stamps: Stamps,
 }
 
@@ -311,6 +315,7 @@ impl Recorder {
             reported: Counts::default(),
             histograms: Histograms::default(),
             windows: WindowCounter::default(),
+            stints: StintCounter::default(),
             stamps: Stamps::default(),
         }
     }
@@ -333,6 +338,11 @@ impl Recorder {
     /// Counts between which ages something happened to a work.
     pub fn window(&mut self, window: Window) {
         self.windows.count(window);
+    }
+
+    /// Counts between which ages a work began and between which it ended.
+    pub fn stint(&mut self, stint: Stint) {
+        self.stints.count(stint);
     }
 
     /// Ends by the service's clock, to be counted in.
@@ -368,6 +378,7 @@ impl Recorder {
             histograms: std::mem::take(&mut self.histograms),
             seen: Seen {
                 windows: self.windows.take(),
+                stints: self.stints.take(),
                 stamps: std::mem::take(&mut self.stamps),
             },
         };

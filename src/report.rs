@@ -11,9 +11,11 @@ pub mod failures;
 pub mod hlog;
 pub mod live;
 pub mod own_error;
+pub mod poll_ages;
 pub mod quantiles;
 pub mod rebuild;
 pub mod seen;
+pub mod selftest;
 pub mod slo;
 pub mod summary;
 pub mod text;
@@ -30,7 +32,9 @@ use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
+use poll_ages::{Looks, PollAtAges};
 use quantiles::Sample;
+use selftest::Quoted;
 use slo::{Decision, Judgement};
 use times::Times;
 
@@ -83,6 +87,10 @@ pub struct Facts {
     pub disturbances: Option<Disturbances>,
     /// Every submission has a row in `works.csv`.
     pub has_rows: bool,
+    /// How accurate the machine is known to be.
+    pub selftest: Quoted,
+    /// How polls look at works; none where they do not look at works of all ages.
+    pub looks: Option<Looks>,
     /// What the way of polling does to the sojourn time, a sentence each.
     pub cautions: Vec<String>,
     /// What else a reader must know, a sentence each.
@@ -116,6 +124,8 @@ impl Facts {
             run_dir: String::new(),
             disturbances: None,
             has_rows: plan.report.works,
+            selftest: Quoted::Unknown,
+            looks: Looks::of(plan),
             cautions: times::cautions(plan),
             notes: (!plan.report.works)
                 .then(|| "works.csv has no rows, as report.works is \"none\"".to_owned())
@@ -138,6 +148,7 @@ impl Facts {
             client: None,
             cpu: None,
             disturbances: None,
+            selftest: Quoted::Unknown,
             ..self
         }
     }
@@ -340,6 +351,8 @@ pub struct Report {
     pub reasons: Vec<Reason>,
     /// How long works were in the service.
     pub times: Times,
+    /// When to ask for works of this service.
+    pub poll_at_ages: Option<PollAtAges>,
     /// What became of each promise.
     pub slo: Vec<Judgement>,
     /// The verdict.
@@ -378,8 +391,10 @@ impl Report {
             Some(Decision::Pass) | None if broke_off => Verdict::Undecided,
             Some(Decision::Pass) | None => Verdict::Pass,
         };
+        let times = Times::of(&facts, &snapshot);
         Self {
-            times: Times::of(&facts, &snapshot),
+            poll_at_ages: PollAtAges::of(&facts, &snapshot, &times),
+            times,
             facts,
             snapshot,
             limits,

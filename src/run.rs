@@ -7,10 +7,12 @@ mod like;
 mod over_http;
 mod pace;
 mod prepare;
+pub mod selftest;
+mod state;
 mod venue;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::record::disturbance::{Disturbance, Disturbances, Kind};
 use crate::report::text::number;
@@ -18,6 +20,7 @@ use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, curve, sum
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;
+use crate::shell::orders::Orders;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::{self, Screen, Show};
 use crate::shell::signals;
@@ -27,10 +30,12 @@ use collect::{Collected, Collector};
 use ending::Ending;
 use in_virtual_time::InVirtualTime;
 use over_http::OverHttp;
+use state::Quote;
 use venue::{Left, Shards as _, Venue, Ways};
 
 pub(crate) use prepare::no_key;
 pub use prepare::{Scenario, key_warning, read_scenario};
+pub use state::selftest_warning;
 
 /// Something that the operator can put right. Ends a command with exit code 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,17 +133,54 @@ fn run_at(
     options: &Options,
     out: &mut impl Write,
 ) -> Result<u8, Mistake> {
-    let plan = &scenario.plan;
-    let mut facts = venue.facts();
     let screen = Screen::new(options.show);
     let path = options
         .out
         .clone()
-        .unwrap_or_else(|| prepare::default_directory(&facts));
+        .unwrap_or_else(|| prepare::default_directory(&venue.facts()));
+    let notices = screen.clone();
+    let listen =
+        |orders: &Orders| signals::listen(orders.clone(), move |notice| notices.say(notice));
+    let quote = if options.virtual_time {
+        Quote::of_nothing()
+    } else {
+        Quote::of_this_machine()
+    };
+    let done = carry_out(venue, scenario, &path, screen, quote, listen)?;
+    // Of a run that its first answer ended a person needs to know only why.
+    if done.report.facts.ended_by != EndedBy::Abort || options.output == Output::Json {
+        show(out, options.output, &done.report, &done.json)?;
+    }
+    done.outcome?;
+    Ok(done.report.exit_code())
+}
+
+/// A run that is over.
+struct Done {
+    report: Report,
+    /// `summary.json`.
+    json: Vec<u8>,
+    /// What the operator must put right.
+    outcome: Result<(), Mistake>,
+    /// Requests in the second that had the most.
+    busiest_second: u64,
+}
+
+/// From the directory to the summary in it. `listen` hears what the operator wants of the shards.
+fn carry_out(
+    venue: impl Venue,
+    scenario: &Scenario,
+    path: &Path,
+    screen: Screen,
+    quote: Quote,
+    listen: impl FnOnce(&Orders) -> io::Result<()>,
+) -> Result<Done, Mistake> {
+    let plan = &scenario.plan;
+    let mut facts = venue.facts();
     let load = crate::arrival::length(&plan.load);
-    let mut directory = RunDirectory::create(&path, &scenario.resolved, load, plan.report)?;
+    let mut directory = RunDirectory::create(path, &scenario.resolved, load, plan.report)?;
     let columns = screen::columns(io::stderr());
-    for line in prepare::opening(&facts, &path, &venue.warnings(), columns) {
+    for line in prepare::opening(&facts, path, &venue.warnings(), columns) {
         screen.say(&line);
     }
 
@@ -149,8 +191,7 @@ fn run_at(
         mut messages,
         shards,
     } = venue.ways();
-    let notices = screen.clone();
-    signals::listen(orders.clone(), move |notice| notices.say(notice))?;
+    listen(&orders)?;
     directory.begin(clock.origin_wall_micros(), facts.what_answered())?;
     let number = shards.inbounds.len();
     let mut collector = Collector::new(plan, directory, screen, pace, orders, number);
@@ -167,20 +208,24 @@ fn run_at(
 
     facts.started_at = clock.origin_wall_micros();
     facts.run_dir = path.display().to_string();
+    facts.notes.extend(quote.damage);
+    facts
+        .notes
+        .extend(quote.quoted.note(collected.busiest_second));
+    facts.selftest = quote.quoted;
     let report = judge(plan, facts, &ending, &collected);
     let json = summary::write(&report);
     let written = collected.directory.finish(&curve::write(&report), &json);
-    let mistake = mistake(plan, &report, &collected, &ending);
-    // Of a run that its first answer ended a person needs to know only why.
-    if report.facts.ended_by != EndedBy::Abort || options.output == Output::Json {
-        show(out, options.output, &report, &json)?;
-    }
-    if let Some(sentence) = mistake {
-        return Err(Mistake(sentence));
-    }
-    written?;
-    truth?;
-    Ok(report.exit_code())
+    let outcome = match mistake(plan, &report, &collected, &ending) {
+        Some(sentence) => Err(Mistake(sentence)),
+        None => written.map_err(Mistake::from).and(truth),
+    };
+    Ok(Done {
+        report,
+        json,
+        outcome,
+        busiest_second: collected.busiest_second,
+    })
 }
 
 /// Everything that a run showed, judged.

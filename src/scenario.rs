@@ -193,6 +193,8 @@ pub struct Poll {
     pub first: FirstPoll,
     /// What an interval is counted from.
     pub from: PollFrom,
+    /// How the works of an earlier run ended: where `Optimal` begins.
+    pub like: Option<std::sync::Arc<[earlier::Ended]>>,
     /// From the accept until a work is given up.
     pub give_up_after: Span,
     /// From the accept until a work that was never visible counts as lost.
@@ -228,6 +230,11 @@ pub enum PollPolicy {
     },
     /// What the `Retry-After` of an open answer says, else the interval.
     Hinted,
+    /// The ages at which works are found to end, at the polls per work of `Fixed`.
+    Optimal {
+        /// The longest time between two polls of a work, at least the interval.
+        longest: Span,
+    },
 }
 
 /// When a work is asked first, counted from its accept.
@@ -346,6 +353,8 @@ pub struct SimPlan {
     pub intake_id: String,
     /// From the accept until a poll can see the work.
     pub visible_after: Span,
+    /// The `Retry-After` of an answer that a work is open, in seconds; 0 = none.
+    pub retry_after_s: u32,
     /// Times in which it answers nothing; requests that come then are served at the end.
     pub stalls: Vec<Window>,
     /// Times in which everything is answered 429.
@@ -497,6 +506,7 @@ pub mod api;
 mod auxot;
 pub mod corpus;
 mod cursor;
+pub mod earlier;
 pub mod empirical;
 pub mod file;
 mod http;

@@ -14,6 +14,7 @@ pub mod shard;
 pub mod signals;
 pub mod sim_command;
 pub mod sim_server;
+pub mod state_file;
 pub mod timer;
 pub mod virtual_time;
 pub mod watchdog;

@@ -20,6 +20,7 @@ mod law;
 mod life;
 mod like;
 mod limiter;
+mod seen;
 mod service;
 mod truth;
 mod works;
@@ -28,7 +29,8 @@ pub mod world;
 pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};
 pub use http_answer::{HttpAnswer, LimitState};
 pub use law::{draw, mean};
-pub use like::{Like, Unlike};
+pub use like::Like;
+pub use seen::Seen;
 pub use service::Service;
 pub use truth::{Answered, Books, LastAnswer, State, Truth, TruthRow};
 
@@ -57,6 +59,7 @@ pub(crate) fn quiet_plan() -> crate::scenario::SimPlan {
         api_key: None,
         intake_id: "demo".into(),
         visible_after: Span::ZERO,
+        retry_after_s: 0,
         stalls: Vec::new(),
         refusals: Vec::new(),
         error_ratio: 0.0,

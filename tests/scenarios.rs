@@ -97,7 +97,7 @@ fn what_the_reader_refuses_the_schema_refuses_too() {
     for line in [
         "[poll]\nintervall = '1s'",
         "[poll]\ninterval = 1",
-        "[poll]\npolicy = 'optimal'",
+        "[poll]\npolicy = 'clever'",
         "[poll]\nbudget = '80'",
         "[submit]\nmax_in_flight = -1",
         "[simulator]\nfail_ratio = 1.5",

@@ -27,6 +27,7 @@ fn quiet_plan() -> SimPlan {
         api_key: None,
         intake_id: "demo".into(),
         visible_after: Span::ZERO,
+        retry_after_s: 0,
         stalls: Vec::new(),
         refusals: Vec::new(),
         error_ratio: 0.0,
@@ -227,6 +228,39 @@ fn a_named_key_is_the_only_one() {
     };
     assert_eq!(status("Bearer team.named"), 202);
     assert_eq!(status("Bearer team.other"), 401);
+}
+
+#[test]
+fn who_watches_learns_of_every_request_and_when_its_answer_left() {
+    let delay = Span::from_millis(30);
+    let plan = SimPlan {
+        accept_delay: Law::Fixed(delay),
+        ..quiet_plan()
+    };
+    let server = SimServer::start_watched(&plan, None, 7, now(), any_port()).unwrap();
+    let mut client = Client::new(server.addr());
+    let id = client.submit().unwrap().field("work_id").unwrap();
+    client.poll(&id).unwrap();
+    client
+        .send("POST", "/v1/intake/demo", "Bearer nobody", OBJECT)
+        .unwrap();
+    let (_, seen) = server.stop_watched().unwrap();
+    let what: Vec<_> = seen
+        .iter()
+        .map(|one| (one.kind, one.work, one.answered, one.terminal))
+        .collect();
+    let expected = [
+        (Kind::Submit, Some(0), Answered::Granted, false),
+        (Kind::Poll, Some(0), Answered::Granted, true),
+        (Kind::Submit, None, Answered::Unauthorized, false),
+    ];
+    assert_eq!(what, expected);
+    assert!(seen[0].left.since(seen[0].arrived) >= delay, "{seen:?}");
+    assert!(seen.is_sorted_by_key(|one| one.arrived), "{seen:?}");
+    // A service that nobody watches keeps no list.
+    let server = start(&quiet_plan());
+    Client::new(server.addr()).submit().unwrap();
+    assert!(server.stop_watched().unwrap().1.is_empty());
 }
 
 #[test]

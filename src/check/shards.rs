@@ -38,7 +38,7 @@ fn wanted(plan: &Plan) -> u64 {
 
 /// Requests a second at the peak, as far as the limits let them. Of a real service the life of a
 /// work is not known: one poll of each is the least.
-fn requests(plan: &Plan) -> f64 {
+pub fn requests(plan: &Plan) -> f64 {
     let polls_a_work = match plan.target.base {
         Base::Simulator => expect::simulated(plan).polls,
         Base::Url(_) => 1.0,

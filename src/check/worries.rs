@@ -1,7 +1,9 @@
 //! What should worry the reader of a plan before it runs.
 
-use super::{Lines, expect, rate};
+use super::{Lines, arrivals, expect, rate};
+use crate::engine::poll_ages;
 use crate::scenario::{Base, FirstPoll, Plan, PollPolicy, PollShape};
+use crate::time::Span;
 
 /// Where the built-in service and the plan do not fit.
 pub(super) fn simulator(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines) {
@@ -69,11 +71,58 @@ pub(super) fn polling(plan: &Plan, lines: &mut Lines) {
             "poll.first is not \"random\": quantiles between polls cannot be known",
         );
     }
+    if let PollPolicy::Optimal { longest } = plan.poll.policy {
+        optimal(plan, longest, lines);
+    }
     if plan.poll.policy == PollPolicy::Hinted {
         lines.warn(
             "polls",
             "hints that follow a work's own progress make poll times say something about its end: \
              estimates of the time in the service are then biased",
+        );
+    }
+}
+
+/// What the policy `optimal` will do, and where it has nothing to learn from.
+fn optimal(plan: &Plan, longest: Span, lines: &mut Lines) {
+    let until = match &plan.poll.like {
+        None => format!("as fixed until {} works have ended", poll_ages::ENOUGH),
+        Some(_) => format!(
+            "by the earlier run of poll.like until {} works of this one have ended that are polled \
+             as fixed",
+            poll_ages::ENOUGH
+        ),
+    };
+    lines.fact(
+        "polls",
+        format!(
+            "optimal: {until}, then at the ages at which works end, for as many polls as every {} \
+             would take; a tenth goes on as fixed. {} between two polls of a work at least, and {} \
+             at most",
+            plan.poll.interval,
+            poll_ages::shortest_gap(plan.poll.interval),
+            longest
+        ),
+    );
+    let works = arrivals(plan);
+    if works < 10.0 * f64::from(poll_ages::ENOUGH) && plan.poll.like.is_none() {
+        lines.warn(
+            "polls",
+            format!(
+                "optimal polls begin when {} works have ended, and {works:.0} are expected in all: \
+                 poll.like gives it an earlier run to begin with",
+                poll_ages::ENOUGH
+            ),
+        );
+    }
+    let shortest = poll_ages::shortest_gap(plan.poll.interval);
+    if plan.target.base != Base::Simulator && shortest.seconds() < 1.0 {
+        lines.warn(
+            "polls",
+            format!(
+                "polls of one work may follow each other after {shortest}, which is faster than \
+                 once a second: be sure that the service wants that"
+            ),
         );
     }
 }

@@ -20,10 +20,12 @@ impl Engine {
             return;
         };
         work.enter(Stage::Waiting);
-        let due = if is_foreign {
-            Tick::NEVER
-        } else {
-            at + poll_policy::first(&plan.poll, plan.seed, work.seq)
+        let ages = self.ages.as_mut().filter(|_| !is_foreign);
+        let by_age = ages.and_then(|ages| ages.first(slot.index, work, at));
+        let due = match by_age {
+            _ if is_foreign => Tick::NEVER,
+            Some(due) => due,
+            None => at + poll_policy::first(&plan.poll, plan.seed, work.seq),
         };
         let overdue_at = overdue_at(work, plan.poll.give_up_after);
         self.timers.set(due.min(overdue_at), slot.index);
@@ -183,21 +185,21 @@ impl Engine {
             } => {
                 self.hear(at, &hint);
                 self.open(slot, sent, &status, known, body);
-                self.ask_again(slot, at, Event::Open, hint.retry_after);
+                self.ask_again(slot, (sent, at), Event::Open, hint.retry_after);
             }
             PollReply::Terminal(terminal, hint) => {
                 self.hear(at, &hint);
                 self.end(slot, (sent, at), terminal, Source::Poll, false);
             }
-            PollReply::Denied { gone, body } => self.denied(slot, at, gone, body),
+            PollReply::Denied { gone, body } => self.denied(slot, (sent, at), gone, body),
             PollReply::Throttled { hint, .. } => {
                 self.hear(at, &hint);
                 self.poll_throttled(slot, (sent, at), &hint);
-                self.ask_again(slot, at, Event::Silent, None);
+                self.ask_again(slot, (sent, at), Event::Silent, None);
             }
             PollReply::Error { .. } | PollReply::Fault(_) => {
                 self.recorder.count(Count::PollErrors);
-                self.ask_again(slot, at, Event::Silent, None);
+                self.ask_again(slot, (sent, at), Event::Silent, None);
             }
         }
     }
@@ -240,7 +242,7 @@ impl Engine {
         }
     }
 
-    fn denied(&mut self, slot: Slot, at: Tick, gone: bool, body: Box<str>) {
+    fn denied(&mut self, slot: Slot, (sent, at): Trip, gone: bool, body: Box<str>) {
         let lost_after = self.plan.poll.lost_after;
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -267,12 +269,12 @@ impl Engine {
         };
         match next(work.stage(), event) {
             Next::Settle(outcome) => self.give_up(slot, outcome, at, Some(body)),
-            _ => self.ask_again(slot, at, event, None),
+            _ => self.ask_again(slot, (sent, at), event, None),
         }
     }
 
     /// Schedules the next poll of a work whose poll was answered at `at` without an end.
-    fn ask_again(&mut self, slot: Slot, at: Tick, event: Event, hint: Option<Span>) {
+    fn ask_again(&mut self, slot: Slot, (sent, at): Trip, event: Event, hint: Option<Span>) {
         let plan = &self.plan;
         let Some(work) = self.works.get_mut(slot) else {
             return;
@@ -280,7 +282,11 @@ impl Engine {
         match next(work.stage(), event) {
             Next::AskAgain => {
                 let last = (work.slot_number, self.timers.at(slot.index));
-                let slot_found = poll_policy::next(&plan.poll, plan.seed, work.seq, last, at, hint);
+                let ages = self.ages.as_ref();
+                let by_age = ages.and_then(|ages| ages.next(slot.index, work, (sent, at)));
+                let slot_found = by_age.unwrap_or_else(|| {
+                    poll_policy::next(&plan.poll, plan.seed, work.seq, last, at, hint)
+                });
                 work.enter(Stage::Waiting);
                 work.slot_number = slot_found.number;
                 self.recorder

@@ -1,5 +1,5 @@
 //! When to ask again: fixed, exponential, hinted. Pure functions of the plan, the seed and the
-//! work.
+//! work. Of `optimal` it is what is done until something is learned: the same as fixed.
 
 use crate::random::{Purpose, unit_at};
 use crate::scenario::{FirstPoll, Poll, PollFrom, PollPolicy};
@@ -82,7 +82,7 @@ pub fn next(
 /// Whether every gap from this one on is the same.
 fn is_even(poll: &Poll, gap: Span) -> bool {
     match poll.policy {
-        PollPolicy::Fixed | PollPolicy::Hinted => true,
+        PollPolicy::Fixed | PollPolicy::Hinted | PollPolicy::Optimal { .. } => true,
         PollPolicy::Exponential { cap, jitter, .. } => jitter <= 0.0 && gap >= cap,
     }
 }
@@ -90,7 +90,7 @@ fn is_even(poll: &Poll, gap: Span) -> bool {
 /// The gap after the slot `number`; never 0.
 fn gap(poll: &Poll, seed: u64, seq: u64, number: u32) -> Span {
     let gap = match poll.policy {
-        PollPolicy::Fixed | PollPolicy::Hinted => poll.interval,
+        PollPolicy::Fixed | PollPolicy::Hinted | PollPolicy::Optimal { .. } => poll.interval,
         PollPolicy::Exponential {
             factor,
             cap,
@@ -129,6 +129,7 @@ mod tests {
             interval: second,
             first: FirstPoll::Random,
             from,
+            like: None,
             give_up_after: Span::from_secs(60),
             lost_after: second,
             timeout: second,

@@ -8,6 +8,7 @@
 
 use super::works::Work;
 use super::{Engine, Trip};
+use crate::record::stints::Stint;
 use crate::record::windows::{Edge, Happening, Window};
 use crate::time::{Span, Tick};
 use crate::work::{Ending, Slot, Source, Terminal};
@@ -66,18 +67,18 @@ impl Engine {
             self.recorder.window(Window::point(what, work.age(at)));
             return;
         }
-        self.recorder.window(Window::seen(what, from, to));
-        // The begin lies within its window, so the end is as far from it as this at least, and at
-        // most.
-        let (ran, least, most) = if let Some((begun, seen)) = self.works.begun(slot.index) {
-            let least = Span(from.0.saturating_sub(seen.age().0));
-            (Happening::Ran, least, Span(to.0 - begun.age().0))
-        } else {
-            self.recorder
-                .window(Window::seen(Happening::BegunUnseen, from, to));
-            (Happening::RanUnseen, Span::ZERO, Span(to.0 - from.0))
-        };
-        self.recorder.window(Window::seen(ran, least, most));
+        let ended = Window::seen(what, from, to);
+        self.recorder.window(ended);
+        self.saw_of_ages(slot, Some(sent));
+        let begun = self.works.begun(slot.index).unwrap_or_else(|| {
+            let begun = Happening::BegunUnseen;
+            self.recorder.window(Window {
+                what: begun,
+                ..ended
+            });
+            (ended.from, ended.to.unwrap_or(Edge::LAST))
+        });
+        self.recorder.stint(Stint::of(begun, ended));
     }
 
     /// A work is followed no longer, and its end was not seen.
@@ -86,15 +87,15 @@ impl Engine {
             return;
         };
         let open = work.age_when_open();
-        self.recorder
-            .window(Window::censored(Happening::Completed, open));
-        let (ran, since) = if let Some((_, seen)) = self.works.begun(slot.index) {
-            (Happening::Ran, Span(open.0.saturating_sub(seen.age().0)))
-        } else {
-            self.recorder
-                .window(Window::censored(Happening::BegunUnseen, open));
-            (Happening::RanUnseen, Span::ZERO)
-        };
-        self.recorder.window(Window::censored(ran, since));
+        self.saw_of_ages(slot, None);
+        let ended = Window::censored(Happening::Completed, open);
+        self.recorder.window(ended);
+        match self.works.begun(slot.index) {
+            Some(begun) => self.recorder.stint(Stint::of(begun, ended)),
+            None => self.recorder.window(Window {
+                what: Happening::BegunUnseen,
+                ..ended
+            }),
+        }
     }
 }

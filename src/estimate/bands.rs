@@ -61,6 +61,9 @@ pub enum NoBands {
     /// The windows tell the curve at one age only, or at none: all works were asked at the same
     /// ages.
     OneAge,
+    /// Two times are bounded: the begin is estimated itself, and how unsure it is would be in the
+    /// bands too.
+    TwoTimes,
 }
 
 /// Works at least: fewer have a handful of coarse cells.

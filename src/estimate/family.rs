@@ -10,8 +10,6 @@ pub enum Family {
     Sojourn,
     /// From the submit to the begin.
     QueueWait,
-    /// From the begin to the end.
-    RunTime,
 }
 
 /// How it ended: risks that compete for a work.
@@ -26,8 +24,9 @@ impl Family {
     fn cause(self, what: Happening) -> Option<Cause> {
         match (self, what) {
             (Self::Sojourn, Happening::Completed)
-            | (Self::QueueWait, Happening::Begun | Happening::BegunUnseen)
-            | (Self::RunTime, Happening::Ran | Happening::RanUnseen) => Some(Cause::Completed),
+            | (Self::QueueWait, Happening::Begun | Happening::BegunUnseen) => {
+                Some(Cause::Completed)
+            }
             (Self::Sojourn, Happening::Failed) => Some(Cause::Failed),
             _ => None,
         }

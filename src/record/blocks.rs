@@ -9,8 +9,8 @@ use super::interval::Seen;
 use super::windows::Windows;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
 
-/// Different windows and stamps that all blocks together hold at most, unless there are more in a
-/// single one.
+/// Different windows, stints and stamps that all blocks together hold at most, unless there are
+/// more in a single one.
 const MOST_HELD: usize = 1 << 20;
 /// Blocks at most.
 const MOST: usize = 512;
@@ -113,7 +113,9 @@ impl Blocks {
     }
 
     fn is_too_much(&self) -> bool {
-        let held = |block: &Block| block.seen.windows.different() + block.seen.stamps.different();
+        let held = |Block { seen, .. }: &Block| {
+            seen.windows.different() + seen.stints.different() + seen.stamps.different()
+        };
         self.blocks.len() > MOST || self.iter().map(held).sum::<usize>() > MOST_HELD
     }
 

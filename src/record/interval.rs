@@ -3,6 +3,7 @@
 use super::Histograms;
 use super::ledger::{Counts, Gauges};
 use super::stamps::Stamps;
+use super::stints::Stints;
 use super::windows::Windows;
 use crate::time::{Span, Tick};
 
@@ -11,6 +12,8 @@ use crate::time::{Span, Tick};
 pub struct Seen {
     /// Between which ages they ended.
     pub windows: Windows,
+    /// Between which ages they began, and between which they ended.
+    pub stints: Stints,
     /// When they ended by the service's own clock.
     pub stamps: Stamps,
 }
@@ -19,12 +22,13 @@ impl Seen {
     /// Adds those of another shard or time.
     pub fn merge(&mut self, other: &Self) {
         self.windows.merge(&other.windows);
+        self.stints.merge(&other.stints);
         self.stamps.merge(&other.stamps);
     }
 
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
-        self.windows.different() == 0 && self.stamps.is_empty()
+        self.windows.different() == 0 && self.stints.different() == 0 && self.stamps.is_empty()
     }
 }
 

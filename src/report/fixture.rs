@@ -1,5 +1,6 @@
 //! A small run with one of everything, for the tests of this folder.
 
+use super::selftest::Quoted;
 use super::{EndedBy, Facts};
 use crate::record::disturbance::{Disturbances, Kind};
 use crate::record::interval::Interval;
@@ -39,6 +40,8 @@ pub(super) fn facts() -> Facts {
         run_dir: "reports/fixture".to_owned(),
         disturbances: Some(disturbances()),
         has_rows: true,
+        selftest: Quoted::Never,
+        looks: None,
         cautions: Vec::new(),
         notes: Vec::new(),
     }

@@ -216,7 +216,7 @@ fn whole(line: &[u8]) -> Option<&str> {
 }
 
 /// Reads an instant in seconds with six decimals.
-pub(super) fn tick(text: &str) -> Option<Tick> {
+pub(crate) fn tick(text: &str) -> Option<Tick> {
     let (seconds, micros) = text.split_once('.')?;
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if micros.len() != 6 || !digits(micros) || !digits(seconds) {

@@ -3,9 +3,11 @@
 //! A row is one cell of the count: `works` works settled in the stretch of the run that ended at
 //! `end_s` (or were given up or left open in it), and `what` happened to each after the age
 //! `from_s` and not after `to_s`. An empty `to_s`: it had not happened when the work was last
-//! looked at. Words that end with `_by_clock` count ends by the service's own clock: then both
-//! columns are that clock less ours when the submit was sent. The row `clock` bounds what that
-//! clock showed at the origin of the run, and `to_s` of `clock_resolution` is to what it tells.
+//! looked at. A row `ran` has the window of the end and that of the begin of the same works; `to_s`
+//! of `ran_grid` is the first edge of the grid that they are rounded to, where it is not the
+//! finest. Words that end with `_by_clock` count ends by the service's own clock: then both columns
+//! are that clock less ours when the submit was sent. The row `clock` bounds what that clock showed
+//! at the origin of the run, and `to_s` of `clock_resolution` is to what it tells.
 
 use std::io;
 
@@ -13,12 +15,25 @@ use super::rebuild::{Columns, Unreadable, rows};
 use crate::record::blocks::Blocks;
 use crate::record::interval::{Interval, Seen};
 use crate::record::stamps::{ClockBounds, Stamp};
+use crate::record::stints::{Stint, Stints};
 use crate::record::windows::{Edge, Happening, Window, Windows};
 use crate::time::{Span, Tick};
 
 /// The columns.
-const COLUMNS: [&str; 5] = ["end_s", "what", "from_s", "to_s", "works"];
+const COLUMNS: [&str; 7] = [
+    "end_s",
+    "what",
+    "from_s",
+    "to_s",
+    "works",
+    "begun_from_s",
+    "begun_to_s",
+];
 
+/// The word of what has two windows.
+const RAN: &str = "ran";
+/// The word of the grid of those.
+const RAN_GRID: &str = "ran_grid";
 /// Ends the word of what is counted by the service's clock.
 const BY_CLOCK: &str = "_by_clock";
 /// The word of the bounds of the service's clock.
@@ -68,6 +83,7 @@ impl<W: io::Write> SeenWriter<W> {
             let to = window.to.map(|to| signed(to.micros()));
             self.row(window.what.word(), signed(window.from.micros()), to, works)?;
         }
+        self.stints(&seen.stints)?;
         let stamps = &seen.stamps;
         for (stamp, works) in stamps.iter() {
             let word = format!("{}{BY_CLOCK}", stamp.what.word());
@@ -85,7 +101,31 @@ impl<W: io::Write> SeenWriter<W> {
         self.to.flush()
     }
 
+    fn stints(&mut self, stints: &Stints) -> io::Result<()> {
+        let micros = |edge: Edge| signed(edge.micros());
+        for (Stint { begun, ended }, works) in stints.iter() {
+            let (from, to) = (micros(ended.0), ended.1.map(micros));
+            let begun = [begun.0, begun.1].map(|edge| seconds(micros(edge)));
+            self.cells(RAN, (from, to), works, begun)?;
+        }
+        let step = stints.step();
+        if step > Stints::default().step() {
+            self.row(RAN_GRID, 0, Edge::numbered(step).map(micros), 0)?;
+        }
+        Ok(())
+    }
+
     fn row(&mut self, what: &str, from: i64, to: Option<i64>, works: u64) -> io::Result<()> {
+        self.cells(what, (from, to), works, Default::default())
+    }
+
+    fn cells(
+        &mut self,
+        what: &str,
+        (from, to): (i64, Option<i64>),
+        works: u64,
+        [begun, seen]: [String; 2],
+    ) -> io::Result<()> {
         let to = to.map_or_else(String::new, seconds);
         let cells = [
             &self.end.to_string(),
@@ -93,6 +133,8 @@ impl<W: io::Write> SeenWriter<W> {
             &seconds(from),
             &to,
             &works.to_string(),
+            &begun,
+            &seen,
         ];
         Ok(self.to.write_record(cells)?)
     }
@@ -118,13 +160,19 @@ pub(super) fn read(mut file: &[u8], load: Span) -> Result<(Blocks, bool), Unread
 #[derive(Default)]
 struct Unsorted {
     windows: Vec<(Window, u64)>,
+    stints: Vec<(Stint, u64)>,
+    /// The number of the first edge of their grid.
+    step: usize,
     seen: Seen,
 }
 
 impl Unsorted {
     fn sorted(self) -> Seen {
+        let mut stints = Stints::of(self.stints);
+        stints.coarsen(self.step);
         Seen {
             windows: Windows::of(self.windows),
+            stints,
             ..self.seen
         }
     }
@@ -139,6 +187,10 @@ impl Unsorted {
             };
             micros(cell).ok_or_else(wrong)
         };
+        let age_or_none = |name: &str| match columns.cell(record, name) {
+            "" => Ok(None),
+            _ => time(name).and_then(edge).map(Some),
+        };
         let (from, works) = (time("from_s")?, columns.count(record, "works")?);
         let stamps = &mut self.seen.stamps;
         match word {
@@ -147,6 +199,12 @@ impl Unsorted {
                 stamps.bound(ClockBounds { least, most });
             }
             RESOLUTION => stamps.resolve(time("to_s")?),
+            RAN_GRID => self.step = edge(time("to_s")?)?.number(),
+            RAN => {
+                let begun = (edge(time("begun_from_s")?)?, edge(time("begun_to_s")?)?);
+                let ended = (edge(from)?, age_or_none("to_s")?);
+                self.stints.push((Stint { begun, ended }, works));
+            }
             _ => {
                 let name = word.strip_suffix(BY_CLOCK).unwrap_or(word);
                 let what = Happening::ALL.into_iter().find(|what| what.word() == name);
@@ -155,11 +213,7 @@ impl Unsorted {
                     format!("found `{found}` in `what`, expected a word such as `completed`")
                 })?;
                 if name == word {
-                    let to = match columns.cell(record, "to_s") {
-                        "" => None,
-                        _ => Some(edge(time("to_s")?)?),
-                    };
-                    let from = edge(from)?;
+                    let (from, to) = (edge(from)?, age_or_none("to_s")?);
                     self.windows.push((Window { what, from, to }, works));
                 } else {
                     let Stamp { what, from } = Stamp { what, from };
@@ -234,6 +288,8 @@ mod tests {
                     Window::seen(what, from, Span::from_millis(*age))
                 };
                 recorder.window(window);
+                let begun = Window::seen(Happening::Begun, Span::ZERO, Span::from_millis(*age));
+                recorder.stint(Stint::of((begun.from, begun.to.unwrap()), window));
                 if age % 7 == 0 {
                     let sent = now - Span::from_millis(*age);
                     let shown = ServiceTime(-1_000_000 + i64::try_from(now.0 / 1_000).unwrap());
@@ -278,15 +334,17 @@ mod tests {
     #[test]
     fn damage_is_named() {
         let check = |row: &str, part: &str| {
-            let good = "1.000000,failed,0.000000,0.000128,3\n";
-            let file = format!("end_s,what,from_s,to_s,works\n{row}\n{good}");
+            let good = "1.000000,failed,0.000000,0.000128,3,,\n";
+            let file =
+                format!("end_s,what,from_s,to_s,works,begun_from_s,begun_to_s\n{row}\n{good}");
             let error = read(file.as_bytes(), Span::ZERO).unwrap_err().to_string();
             assert!(error.contains("line 2") && error.contains(part), "{error}");
         };
-        check("1.000000,flown,0.000000,,1", "found `flown` in `what`");
-        check("1.000000,failed,0,,1", "found `0` in `from_s`");
-        check("1.000000,failed,0.000129,,1", "no edge of the grid");
-        check("1.000000,failed,-1.000000,,1", "no edge of the grid");
-        check("1.000000,failed,0.000000,,x", "found `x` in `works`");
+        check("1.000000,flown,0.000000,,1,,", "found `flown` in `what`");
+        check("1.000000,failed,0,,1,,", "found `0` in `from_s`");
+        check("1.000000,failed,0.000129,,1,,", "no edge of the grid");
+        check("1.000000,failed,-1.000000,,1,,", "no edge of the grid");
+        check("1.000000,ran,0.000000,,1,0.000000,", "in `begun_to_s`");
+        check("1.000000,failed,0.000000,,x,,", "found `x` in `works`");
     }
 }

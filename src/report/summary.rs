@@ -12,6 +12,7 @@ use disturbed::Disturbed;
 
 use super::binomial::{float, whole};
 use super::quantiles::{Quantiles, Sample};
+use super::selftest::{Quoted, Shape};
 use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
 use super::{Code, EndedBy, Facts, Reason, Report, own_error};
 use crate::record::ledger::{Count, Group};
@@ -64,11 +65,14 @@ struct Summary<'a> {
     metrics: Object<Figures>,
     #[serde(flatten)]
     times: times::Shape<'a>,
+    poll_at_ages: Option<times::Schedule>,
     stuck: Vec<Stuck<'a>>,
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disturbances: Option<Disturbed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selftest: Option<Shape<'a>>,
     notes: &'a [String],
 }
 
@@ -247,6 +251,7 @@ fn shape(report: &Report) -> Summary<'_> {
                 .collect(),
         ),
         times: times::Shape::from(&report.times),
+        poll_at_ages: report.poll_at_ages.as_ref().map(times::Schedule::from),
         stuck: snapshot
             .stuck
             .iter()
@@ -258,6 +263,7 @@ fn shape(report: &Report) -> Summary<'_> {
         anomalies: Object(counts(report, Group::Anomalies).collect()),
         slo: report.slo.iter().map(Promise::from).collect(),
         disturbances: facts.disturbances.as_ref().map(Disturbed::from),
+        selftest: facts.selftest.shape(),
         notes: &facts.notes,
     }
 }
@@ -379,6 +385,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
         cpu: span_of(&summary["cost"]["cpu_s"]),
         rate_limit_family: text("rate_limit_family"),
         disturbances: disturbed::recall(&summary["disturbances"], span_of),
+        selftest: Quoted::recall(&summary),
         notes: summary["notes"]
             .as_array()?
             .iter()
@@ -478,7 +485,7 @@ mod tests {
             "rate_limited_submits,rate_limited_polls,not_visible,skipped_slots",
         );
         check("/requests", "rechecks,new_connections,polls_per_work");
-        check("", "client,shards");
+        check("", "client,shards,selftest");
         check("/cost", "cpu_s,cpu_per_request_s,core_share");
         let ours = [
             "schedule_lag",

@@ -3,6 +3,7 @@
 //! where they would not show.
 
 pub mod number;
+mod poll_ages;
 mod table;
 mod times;
 pub mod wrap;
@@ -73,6 +74,7 @@ fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     ratios(out, report)?;
     table::write(out, report, columns)?;
     times::write(out, report, columns)?;
+    poll_ages::write(out, report, columns)?;
     worries(out, report, columns)?;
     section(out, "files")?;
     writeln!(out, "  {}", report.facts.run_dir)
@@ -477,6 +479,7 @@ fn costs(report: &Report) -> Vec<String> {
     );
     let mut lines = vec![format!("{polls}; {opened} opened"), waits, lag];
     lines.extend(own_cost(report));
+    lines.extend(report.facts.selftest.sentence());
     lines
 }
 

@@ -8,8 +8,10 @@ use super::text::number;
 use super::{EndedBy, Facts};
 use crate::estimate::by_clock::{ByClock, NotByClock};
 use crate::estimate::{Estimate, Family, NoBands};
+use crate::record::interval::Seen;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
+use crate::record::stints::Stints;
 use crate::record::windows::{Happening, Windows};
 use crate::scenario::{FirstPoll, Plan, PollPolicy};
 
@@ -65,6 +67,11 @@ pub(super) fn cautions(plan: &Plan) -> Vec<String> {
                     two of them nothing is known";
         cautions.push(text.to_owned());
     }
+    if matches!(plan.poll.policy, PollPolicy::Optimal { .. }) {
+        let text = "most polls came at the ages at which works end: between those ages only a tenth \
+                    of the works was looked at";
+        cautions.push(text.to_owned());
+    }
     if plan.poll.policy == PollPolicy::Hinted {
         let text = "polls followed the hints of the service; where these follow the progress of a \
                     work, the estimate is off";
@@ -76,7 +83,9 @@ pub(super) fn cautions(plan: &Plan) -> Vec<String> {
 impl Times {
     /// Of a run.
     pub fn of(facts: &Facts, snapshot: &Snapshot) -> Self {
-        let windows = snapshot.seen.sum().windows;
+        let Seen {
+            windows, stints, ..
+        } = snapshot.seen.sum();
         if let Err(why) = is_whole(facts, snapshot, &windows) {
             let none = || Err(why.clone());
             return Self {
@@ -113,17 +122,21 @@ impl Times {
         let begun = windows
             .iter()
             .any(|(window, _)| window.what == Happening::Begun);
-        let part = |family| {
+        let part = |estimate: &dyn Fn() -> Option<Estimate>| {
             if !begun {
                 return Err("no poll saw a work that had begun and not ended".to_owned());
             }
-            let estimate = Estimate::of(&snapshot.seen, family, facts.seed);
-            told(Method::Npmle, estimate, remarks.clone())
+            told(Method::Npmle, estimate(), remarks.clone())
         };
+        let queue_wait = || Estimate::of(&snapshot.seen, Family::QueueWait, facts.seed);
         Self {
             sojourn,
-            queue_wait: part(Family::QueueWait),
-            run_time: part(Family::RunTime),
+            queue_wait: part(&queue_wait),
+            run_time: part(&|| Estimate::run_time(&snapshot.seen)).map(|mut run_time| {
+                let rough = rough(&run_time.estimate, &stints);
+                run_time.remarks.extend(rough);
+                run_time
+            }),
         }
     }
 }
@@ -163,6 +176,24 @@ fn is_whole(facts: &Facts, snapshot: &Snapshot, windows: &Windows) -> Result<(),
     Ok(())
 }
 
+/// Two windows blur a run time that is short against them.
+fn rough(run_time: &Estimate, stints: &Stints) -> Option<String> {
+    let ended = stints.iter().filter_map(|(stint, works)| {
+        let micros = stint.ended.1?.micros() - stint.ended.0.micros();
+        Some((works, float(works) * float(micros) / 1e6))
+    });
+    let (works, sum) = ended.fold((0, 0.0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let apart = sum / float(works.max(1));
+    let median = run_time.quantiles[0].value?;
+    (median < apart).then(|| {
+        format!(
+            "rough: half of the works ran for less than the {} between their last two polls in the \
+             mean",
+            number::time(apart)
+        )
+    })
+}
+
 /// Why stamps were not used, where there are any.
 fn unused(why: NotByClock) -> Option<String> {
     let time = |micros: u64| number::time(float(micros) / 1e6);
@@ -195,5 +226,38 @@ fn no_bands(why: &NoBands) -> String {
             number::counted(*blocks as u64, "block")
         ),
         NoBands::OneAge => "no bounds: all works were asked at the same ages".to_owned(),
+        NoBands::TwoTimes => "no bounds: polls bound its begin too, which is estimated".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::blocks::Blocks;
+    use crate::record::stints::Stint;
+    use crate::record::windows::{Edge, Window};
+    use crate::time::{Span, Tick};
+
+    #[test]
+    fn a_run_time_shorter_than_the_gaps_of_polls_is_rough() {
+        // Begun at once; polls are a second apart, and see the end by so many milliseconds.
+        let check = |ended: [u64; 2], expected: bool| {
+            let [from, to] = ended.map(Span::from_millis);
+            let begun = Window::seen(Happening::Begun, Span::ZERO, Span(1_000));
+            let ended = Window::seen(Happening::Completed, from, to);
+            let stint = Stint::of((begun.from, begun.to.unwrap_or(Edge::LAST)), ended);
+            let seen = Seen {
+                windows: Windows::of(vec![(begun, 9)]),
+                stints: Stints::of(vec![(stint, 9)]),
+                ..Seen::default()
+            };
+            let mut blocks = Blocks::default();
+            blocks.add(Tick(1), &seen);
+            let estimate = Estimate::run_time(&blocks).unwrap();
+            let rough = rough(&estimate, &seen.stints);
+            assert_eq!(rough.is_some(), expected, "{rough:?}");
+        };
+        check([0, 1_000], true);
+        check([4_000, 5_000], false);
     }
 }

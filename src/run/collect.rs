@@ -41,6 +41,7 @@ pub(super) struct Collector {
     /// None where no rows are kept.
     area: Option<AreaBooks>,
     unwritable: Option<Unwritable>,
+    busiest_second: u64,
 }
 
 /// What one shard has told.
@@ -59,6 +60,8 @@ pub(super) struct Collected {
     pub(super) health: Health,
     pub(super) unwritable: Option<Unwritable>,
     pub(super) directory: RunDirectory,
+    /// Requests (submits, polls and rechecks) in the whole second that had the most.
+    pub(super) busiest_second: u64,
 }
 
 impl Collector {
@@ -85,6 +88,7 @@ impl Collector {
             snapshot: Snapshot::of_load(crate::arrival::length(&plan.load)),
             area: plan.report.works.then(AreaBooks::default),
             unwritable: None,
+            busiest_second: 0,
         }
     }
 
@@ -153,6 +157,14 @@ impl Collector {
 
     fn interval(&mut self, interval: &Interval) {
         self.snapshot.absorb(interval);
+        if interval.length >= WHOLE {
+            let requests = [Count::Submits, Count::Polls, Count::Rechecks];
+            let requests = requests
+                .map(|count| interval.counts.get(count))
+                .iter()
+                .sum();
+            self.busiest_second = self.busiest_second.max(requests);
+        }
         if let Some(area) = &mut self.area {
             area.interval(interval);
         }
@@ -227,6 +239,7 @@ impl Collector {
             health: Health::of_all(self.shards.iter().map(|shard| shard.health)),
             unwritable: self.unwritable,
             directory: self.directory,
+            busiest_second: self.busiest_second,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::{fs, io};
 
 use super::Mistake;
 use crate::report::text::number::{percent, tame, time};
-use crate::shell::run_directory::CURVE;
-use crate::sim::{Like, Unlike};
+use crate::scenario::earlier::{CURVE, Unlike};
+use crate::sim::Like;
 
 /// Characters of its path that are shown.
 const MOST_OF_PATH: usize = 200;

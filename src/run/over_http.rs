@@ -1,7 +1,7 @@
 //! A run over HTTP: a thread a shard, against a real service or the built-in one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::pace::Pace;
 use super::prepare::{self, Target};
@@ -13,10 +13,11 @@ use crate::scenario::Plan;
 use crate::shell::RunClock;
 use crate::shell::driver::Reports;
 use crate::shell::orders::Orders;
-use crate::shell::requests::Shapes;
+use crate::shell::requests::{Sends, Shapes};
 use crate::shell::secret::Secret;
 use crate::shell::shard::{Common, Shard, reports};
 use crate::shell::watchdog::Watchdog;
+use crate::sim::{Seen, Truth};
 use crate::time::Span;
 
 /// From the moment at which everything is ready to the first instant of the plan.
@@ -29,7 +30,19 @@ pub(super) struct OverHttp {
     plan: Arc<Plan>,
     shards: u64,
     key: Option<Secret>,
-    truth: Option<PathBuf>,
+    truth: TruthTo,
+    sends: Option<Sends>,
+}
+
+/// Who wants to know what the built-in service saw.
+#[derive(Debug)]
+pub(super) enum TruthTo {
+    /// Nobody.
+    Nobody,
+    /// The readers of this file.
+    File(PathBuf),
+    /// The other end: also each request as it came.
+    Caller(mpsc::Sender<(Truth, Vec<Seen>)>),
 }
 
 impl OverHttp {
@@ -43,8 +56,23 @@ impl OverHttp {
             plan: Arc::clone(plan),
             shards,
             key,
-            truth: options.truth.clone(),
+            truth: options.truth.clone().map_or(TruthTo::Nobody, TruthTo::File),
+            sends: None,
         })
+    }
+
+    /// The same against the built-in service, for a caller who wants to know what the service saw,
+    /// and perhaps of each request when it was sent.
+    pub(super) fn watched(
+        self,
+        sends: Option<Sends>,
+        truth: mpsc::Sender<(Truth, Vec<Seen>)>,
+    ) -> Self {
+        Self {
+            truth: TruthTo::Caller(truth),
+            sends,
+            ..self
+        }
     }
 }
 
@@ -75,10 +103,12 @@ impl Venue for OverHttp {
     }
 
     fn start(self, ways: ShardWays) -> Result<HttpShards, Mistake> {
-        let target = Target::start(&self.plan, self.key, ways.clock)?;
+        let watched = matches!(self.truth, TruthTo::Caller(_));
+        let target = Target::start(&self.plan, self.key, ways.clock, watched)?;
         let shapes = Shapes {
             wire: prepare::wire(&self.plan, target.url())?,
             plan: self.plan,
+            sends: self.sends,
         };
         let common = Common {
             shapes,
@@ -110,7 +140,7 @@ pub(super) struct HttpShards {
     threads: Vec<Shard>,
     watchdog: Watchdog,
     target: Target,
-    truth: Option<PathBuf>,
+    truth: TruthTo,
 }
 
 impl Shards for HttpShards {
@@ -120,7 +150,7 @@ impl Shards for HttpShards {
         Left {
             shards,
             watch: Some(self.watchdog.stop()),
-            truth: self.target.stop(self.truth.as_deref()),
+            truth: self.target.stop(&self.truth),
         }
     }
 }

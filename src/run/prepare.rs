@@ -6,6 +6,7 @@ use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::{fs, iter};
 
+use super::over_http::TruthTo;
 use super::{Mistake, Shards};
 use crate::check::{self, Weight};
 use crate::engine::Refusal;
@@ -207,10 +208,12 @@ pub(super) struct Target {
 
 impl Target {
     /// Starts the built-in service, where it is the target; its time and the run's have one origin.
+    /// `watched`: each request is noted down.
     pub(super) fn start(
         plan: &Plan,
         key: Option<Secret>,
         clock: RunClock,
+        watched: bool,
     ) -> Result<Self, Mistake> {
         if let Base::Url(url) = &plan.target.base {
             return Ok(Self {
@@ -225,7 +228,12 @@ impl Target {
         });
         let wanted = wanted.transpose()?.map(|secret| secret.expose().to_owned());
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = SimServer::start(&plan.simulator, wanted, plan.seed, clock.origin(), local)?;
+        let start = if watched {
+            SimServer::start_watched
+        } else {
+            SimServer::start
+        };
+        let server = start(&plan.simulator, wanted, plan.seed, clock.origin(), local)?;
         Ok(Self {
             url: format!("http://{}", server.addr()),
             key,
@@ -241,13 +249,21 @@ impl Target {
         self.key.as_ref()
     }
 
-    /// Stops the built-in service, and writes down what it did.
-    pub(super) fn stop(self, truth: Option<&Path>) -> Result<(), Mistake> {
+    /// Stops the built-in service, and hands on what it did.
+    pub(super) fn stop(self, truth: &TruthTo) -> Result<(), Mistake> {
         let Some(server) = self.simulator else {
             return Ok(());
         };
-        let books = server.stop()?;
-        truth.map_or(Ok(()), |path| write_truth(path, &books))
+        let (books, seen) = server.stop_watched()?;
+        match truth {
+            TruthTo::Nobody => Ok(()),
+            TruthTo::File(path) => write_truth(path, &books),
+            TruthTo::Caller(to) => {
+                // Where nobody listens any more nobody wants to know.
+                let _ = to.send((books, seen));
+                Ok(())
+            }
+        }
     }
 }
 

@@ -396,11 +396,6 @@ mod tests {
             assert!(said.contains(word), "{line}: {said}");
         };
         check(
-            "[poll]\npolicy = 'optimal'",
-            "poll.policy",
-            "not in this version",
-        );
-        check(
             "[api.poll]\nby = 'none'",
             "api.poll.by",
             "callback receiver",

@@ -56,18 +56,11 @@ const BURST: Kind = Integer(1, 4_294_967_295);
 const TABLE: Fallback = Default("{}");
 
 /// Words that are understood and refused, with the reason.
-pub const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "poll.policy",
-        "optimal",
-        "optimal poll times are not in this version",
-    ),
-    (
-        "api.poll.by",
-        "none",
-        "a service without polls needs the callback receiver, which is not in this version",
-    ),
-];
+pub const REFUSED: &[(&str, &str, &str)] = &[(
+    "api.poll.by",
+    "none",
+    "a service without polls needs the callback receiver, which is not in this version",
+)];
 
 /// Every key, in the order of the reference.
 #[rustfmt::skip]
@@ -112,6 +105,7 @@ pub const KEYS: &[Key] = &[
     key("simulator.stalls", Kind::Tables, Default("[]"), "Times in which it answers nothing."),
     key("simulator.stalls[].at", Duration, Required, "When the stall begins, from the start of the service."),
     key("simulator.stalls[].for", Positive, Required, "How long it lasts."),
+    key("simulator.retry_after", Integer(0, 86_400), Default("0"), "The Retry-After of every answer that a work is still open, in seconds; 0 = none."),
     key("simulator.refusals", Kind::Tables, Default("[]"), "Times in which it answers 429 to everything."),
     key("simulator.refusals[].at", Duration, Required, "When they begin, from the start of the service."),
     key("simulator.refusals[].for", Positive, Required, "How long they last."),
@@ -148,13 +142,15 @@ pub const KEYS: &[Key] = &[
     key("submit.retries", Integer(1, 1_000), When("on_429", "retry", "3"), "How often it is sent again."),
 
     key("poll", Kind::Table, TABLE, "How works are followed."),
-    key("poll.policy", Choice(&["fixed", "exponential", "hinted"]), Default("\"fixed\""), "The same interval, a growing one, or what Retry-After says (the interval where it is 0 or not there)."),
+    key("poll.policy", Choice(&["fixed", "exponential", "hinted", "optimal"]), Default("\"fixed\""), "The same interval, a growing one, what Retry-After says (the interval where it is 0 or not there), or the ages at which the works of this run are found to end, at the polls per work of fixed."),
     key("poll.interval", Positive, Default("\"1s\""), "The first interval."),
     key("poll.first", Choice(&["random", "interval", "now"]), Default("\"random\""), "When a work is asked first: uniform in one interval, after one interval, or at once."),
     key("poll.from", Choice(&["schedule", "answer"]), Default("\"schedule\""), "What an interval is counted from: the slots of the work, or the last answer."),
     key("poll.factor", Number(1.0, 1_000.0), When("policy", "exponential", "2.0"), "Each interval is this many times the one before."),
     key("poll.cap", Positive, When("policy", "exponential", "\"30s\""), "The longest interval."),
     key("poll.jitter", Number(0.0, 0.999_999), When("policy", "exponential", "0.0"), "Each interval is shortened or lengthened by up to this share."),
+    key("poll.longest", Positive, When("policy", "optimal", "\"1m\""), "The longest time between two polls of a work."),
+    key("poll.like", File, Nothing, "The directory of an earlier run, whose sojourn_time.csv says when works end until this run has learned it. Only with the policy optimal."),
     key("poll.give_up_after", Positive, Default("\"2m\""), "From the accept until a work is given up."),
     key("poll.lost_after", Positive, Default("\"30s\""), "From the accept until a work that was never visible counts as lost."),
     key("poll.timeout", Positive, Default("\"10s\""), "From the send to the whole answer."),

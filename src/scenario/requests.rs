@@ -1,6 +1,9 @@
 //! `[submit]` and `[poll]`: what is sent, and when a work is asked for.
 
+use std::sync::Arc;
+
 use super::cursor::Cursor;
+use super::earlier::{self, Ended};
 use super::mistake::Mistakes;
 use super::payload::{Item, Template};
 use super::resolve::ReadFile;
@@ -161,7 +164,12 @@ fn json_object(body: &Template, item: &Item<'_>, at: &Cursor<'_>, mistakes: &mut
 }
 
 /// Reads `[poll]`.
-pub(super) fn poll(at: &Cursor<'_>, api: &Profile, mistakes: &mut Mistakes<'_>) -> Poll {
+pub(super) fn poll(
+    at: &Cursor<'_>,
+    api: &Profile,
+    read: ReadFile<'_>,
+    mistakes: &mut Mistakes<'_>,
+) -> Poll {
     let policy = match at.text("policy") {
         "exponential" => PollPolicy::Exponential {
             factor: at.number("factor"),
@@ -169,17 +177,32 @@ pub(super) fn poll(at: &Cursor<'_>, api: &Profile, mistakes: &mut Mistakes<'_>) 
             jitter: at.number("jitter"),
         },
         "hinted" => PollPolicy::Hinted,
+        "optimal" => PollPolicy::Optimal {
+            longest: at.span("longest"),
+        },
         _ => PollPolicy::Fixed,
     };
     let interval = at.span("interval");
-    if let PollPolicy::Exponential { cap, .. } = policy
-        && cap < interval
+    let most = match policy {
+        PollPolicy::Exponential { cap, .. } => Some(("cap", cap)),
+        PollPolicy::Optimal { longest } => Some(("longest", longest)),
+        PollPolicy::Fixed | PollPolicy::Hinted => None,
+    };
+    if let Some((key, most)) = most
+        && most < interval
         && !mistakes.touches("poll.interval")
     {
-        let cap_at = at.at("cap");
+        let most_at = at.at(key);
         let expected = format!("at least the interval, {interval}");
-        mistakes.add("poll.cap", cap_at.place(), cap.to_string(), expected, None);
+        mistakes.add(
+            most_at.path(),
+            most_at.place(),
+            most.to_string(),
+            expected,
+            None,
+        );
     }
+    let like = like(at, policy, read, mistakes);
     let headers = header_texts(at, api, mistakes);
     if headers.iter().any(|(_, text)| text.contains("{{")) {
         let headers = at.at("headers");
@@ -204,6 +227,7 @@ pub(super) fn poll(at: &Cursor<'_>, api: &Profile, mistakes: &mut Mistakes<'_>) 
             "answer" => PollFrom::Answer,
             _ => PollFrom::Schedule,
         },
+        like,
         give_up_after: at.span("give_up_after"),
         lost_after: at.span("lost_after"),
         timeout: at.span("timeout"),
@@ -212,5 +236,50 @@ pub(super) fn poll(at: &Cursor<'_>, api: &Profile, mistakes: &mut Mistakes<'_>) 
         recheck: at.number("recheck"),
         recheck_after: at.span("recheck_after"),
         remember: at.span("remember"),
+    }
+}
+
+/// What `optimal` knows before the run, and keys that say nothing with or without it.
+fn like(
+    at: &Cursor<'_>,
+    policy: PollPolicy,
+    read: ReadFile<'_>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Arc<[Ended]>> {
+    let is_optimal = matches!(policy, PollPolicy::Optimal { .. });
+    if is_optimal {
+        for (key, word) in [("first", "random"), ("from", "schedule")] {
+            let key_at = at.at(key);
+            let text = key_at.own_text().unwrap_or(word);
+            if text != word && !mistakes.touches(key_at.path()) {
+                let found = format!("\"{text}\", which has no effect with the policy optimal");
+                let expected = format!("\"{word}\"");
+                mistakes.add(key_at.path(), key_at.place(), found, expected, None);
+            }
+        }
+    }
+    let like_at = at.maybe("like")?;
+    let directory = like_at.own_text()?;
+    if !is_optimal {
+        let found = "an earlier run, which has no effect with another policy";
+        let hint = Some("write policy = \"optimal\"".to_owned());
+        let expected = "nothing, as the policy is not optimal";
+        mistakes.add(like_at.path(), like_at.place(), found, expected, hint);
+        return None;
+    }
+    let name = format!("{directory}/{}", earlier::CURVE);
+    let curve = read(&name).and_then(|bytes| {
+        let curve = earlier::read(&bytes).map_err(|unlike| unlike.to_string())?;
+        Ok(curve.into())
+    });
+    match curve {
+        Ok(curve) => Some(curve),
+        Err(why) => {
+            let hint = Some("poll.like names the directory of an earlier run".to_owned());
+            let found = format!("`{name}`: {why}");
+            let expected = "the curve of the sojourn time that a run leaves behind";
+            mistakes.add(like_at.path(), like_at.place(), found, expected, hint);
+            None
+        }
     }
 }

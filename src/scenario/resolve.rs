@@ -59,7 +59,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let api = profile::profile(&top.at("api"), mistakes);
     let load = stages::stages(&top, read, mistakes);
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
-    let poll = requests::poll(&top.at("poll"), &api, mistakes);
+    let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     Plan {
         name: top.text("name").to_owned(),
         seed,
@@ -144,6 +144,7 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
         api_key: at.secret("api_key"),
         intake_id: at.text("intake_id").to_owned(),
         visible_after: at.span("visible_after"),
+        retry_after_s: at.count("retry_after"),
         stalls: windows("stalls"),
         refusals: windows("refusals"),
         error_ratio: at.number("error_ratio"),
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
     use crate::scenario::mistake::picture;
     use crate::scenario::{
-        Arrivals, IdSource, PollShape, Shape, SyncAnswer, TerminalRule, UrlSource,
+        Arrivals, IdSource, PollPolicy, PollShape, Shape, SyncAnswer, TerminalRule, UrlSource,
     };
     use crate::time::Span;
 
@@ -199,6 +200,8 @@ mod tests {
         match name {
             "log.csv" => Ok(b"at\n10\n11\n13\n".to_vec()),
             "rows.csv" => Ok(b"name,n\na,1\nb,2\n".to_vec()),
+            "run/sojourn_time.csv" => Ok(b"t_s,completed,failed\n1,0,0\n9,0.8,0.1\n".to_vec()),
+            "empty/sojourn_time.csv" => Ok(b"t_s,completed,failed\n".to_vec()),
             "ca.pem" => Ok(b"-----BEGIN CERTIFICATE-----\n".to_vec()),
             _ => Err("no such file".to_owned()),
         }
@@ -311,6 +314,16 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
     }
 
     #[test]
+    fn optimal_polls_begin_with_what_an_earlier_run_saw() {
+        let more = "[poll]\npolicy = 'optimal'\nlike = 'run'\n";
+        let poll = plan(&format!("{GOOD}{more}")).poll;
+        let longest = Span::from_secs(60);
+        assert_eq!(poll.policy, PollPolicy::Optimal { longest });
+        let like = poll.like.unwrap();
+        assert_eq!((like.len(), like[1].seconds), (2, 9.0));
+    }
+
+    #[test]
     fn the_effective_scenario_reads_back_to_the_same_plan() {
         for text in [GOOD, RICH] {
             let sets = ["load.0.rate=3/s".to_owned(), "poll.first=now".to_owned()];
@@ -402,6 +415,32 @@ status = { completed = [200], open = [202], overrule = { header = "X-State", com
             "[poll]\npolicy = 'exponential'\ncap = '10ms'",
             "poll.cap",
             "at least the interval",
+        ),
+        (
+            "[poll]\npolicy = 'optimal'\nlongest = '10ms'",
+            "poll.longest",
+            "at least the interval",
+        ),
+        (
+            "[poll]\npolicy = 'optimal'\nfirst = 'now'",
+            "poll.first",
+            "no effect",
+        ),
+        (
+            "[poll]\npolicy = 'optimal'\nfrom = 'answer'",
+            "poll.from",
+            "no effect",
+        ),
+        ("[poll]\nlike = 'run'", "poll.like", "not optimal"),
+        (
+            "[poll]\npolicy = 'optimal'\nlike = 'gone'",
+            "poll.like",
+            "gone/sojourn_time.csv`: no such file",
+        ),
+        (
+            "[poll]\npolicy = 'optimal'\nlike = 'empty'",
+            "poll.like",
+            "expected a curve",
         ),
         (
             "[submit]\nheaders = { Content-Length = '5' }",

@@ -38,6 +38,12 @@ pub fn cores() -> u64 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
 }
 
+/// The release of the kernel; empty where the system does not say.
+pub fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
+}
+
 /// The time that the calling thread has spent on a processor.
 pub fn thread_cpu() -> Span {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

@@ -21,6 +21,20 @@ pub struct Shapes {
     pub plan: Arc<Plan>,
     /// Names URLs and reads answers.
     pub wire: Wire,
+    /// Where every request is noted down as it is sent; nobody, unless somebody wants to know.
+    pub sends: Option<Sends>,
+}
+
+/// The way to whoever wants to know what was sent.
+pub type Sends = std::sync::mpsc::Sender<Sent>;
+
+/// A request that was handed to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The work that is polled; none of a submit.
+    pub polled: Option<WorkId>,
+    /// The send stamp.
+    pub at: Tick,
 }
 
 /// Sends requests. Their answers come into the inbox.
@@ -69,8 +83,17 @@ impl Requests {
         self.client.warm_up(connections);
     }
 
+    fn note(&self, polled: Option<&str>, at: Tick) {
+        if let Some(sends) = &self.shapes.sends {
+            let polled = polled.map(|id| WorkId(id.into()));
+            // Where nobody listens any more nobody wants to know.
+            let _ = sends.send(Sent { polled, at });
+        }
+    }
+
     pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
-        let Shapes { plan, wire } = &self.shapes;
+        self.note(None, sent);
+        let Shapes { plan, wire, .. } = &self.shapes;
         let chosen = matches!(plan.api.submit.id, IdSource::Client)
             .then(|| client_work_id(plan.seed, seq).to_string());
         let (headers, body) = render(plan, seq);
@@ -84,6 +107,7 @@ impl Requests {
     }
 
     pub(super) fn poll(&mut self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
+        self.note(Some(id), sent);
         let wire = &self.shapes.wire;
         self.url.clear();
         // A work that the service gave no URL for is asked at none, which is an answer too.

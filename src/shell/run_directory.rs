@@ -11,6 +11,7 @@ use crate::report::failures::Failures;
 use crate::report::hlog;
 use crate::report::seen::SeenWriter;
 use crate::scenario::ReportPlan;
+use crate::scenario::earlier::CURVE;
 use crate::time::Span;
 use crate::work::Outcome;
 
@@ -26,8 +27,6 @@ pub const WORKS: &str = "works.csv";
 pub const HISTOGRAMS: &str = "histograms.hlog";
 /// Between which ages works ended.
 pub const WINDOWS: &str = "windows.csv";
-/// The curve of the sojourn time.
-pub const CURVE: &str = "sojourn_time.csv";
 /// Bodies that explain.
 pub const FAILURES: &str = "failures.jsonl";
 

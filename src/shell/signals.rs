@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::orders::Orders;
 
@@ -52,4 +53,49 @@ pub fn listen(orders: Orders, tell: impl Fn(&str) + Send + 'static) -> io::Resul
             });
         })?;
     Ok(())
+}
+
+/// For a command that makes many runs, whose orders come one after the other: from the first signal
+/// on each of them is stopped, and `interrupted` is told; the second signal ends the process.
+pub fn stop_runs(
+    mut runs: UnboundedReceiver<Orders>,
+    interrupted: std::sync::mpsc::Sender<()>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let inside = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    drop(inside);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let mut is_over = false;
+                let mut last: Option<Orders> = None;
+                loop {
+                    tokio::select! {
+                        Some(run) = runs.recv() => last = Some(run),
+                        _ = interrupt.recv() => is_over = heard(is_over, &interrupted),
+                        _ = terminate.recv() => is_over = heard(is_over, &interrupted),
+                    }
+                    if is_over {
+                        // A run that is over has nobody left to hear it.
+                        let _ = last.as_ref().map(Orders::stop_run);
+                    }
+                }
+            });
+        })?;
+    Ok(())
+}
+
+/// The first signal is told, the second ends the process.
+fn heard(again: bool, interrupted: &std::sync::mpsc::Sender<()>) -> bool {
+    if again {
+        std::process::exit(INTERRUPTED);
+    }
+    // Where the command is over already there is nothing to interrupt.
+    let _ = interrupted.send(());
+    true
 }

@@ -6,7 +6,7 @@
 mod delays;
 
 use crate::scenario::SimPlan;
-use crate::sim::{HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Service, Taken, Truth, Word};
+use crate::sim::{HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Seen, Service, Taken, Truth, Word};
 use crate::time::{Span, Tick};
 use bytes::Bytes;
 use delays::Delays;
@@ -42,7 +42,7 @@ const REST: Span = Span::from_millis(10);
 pub struct SimServer {
     addr: SocketAddr,
     stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<io::Result<Truth>>,
+    thread: thread::JoinHandle<io::Result<(Truth, Vec<Seen>)>>,
 }
 
 impl SimServer {
@@ -55,6 +55,28 @@ impl SimServer {
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
+        Self::begin(plan, key, seed, origin, listen, None)
+    }
+
+    /// The same, and every request is noted down, for [`SimServer::stop_watched`].
+    pub fn start_watched(
+        plan: &SimPlan,
+        key: Option<String>,
+        seed: u64,
+        origin: Instant,
+        listen: SocketAddr,
+    ) -> io::Result<Self> {
+        Self::begin(plan, key, seed, origin, listen, Some(Vec::new()))
+    }
+
+    fn begin(
+        plan: &SimPlan,
+        key: Option<String>,
+        seed: u64,
+        origin: Instant,
+        listen: SocketAddr,
+        seen: Option<Vec<Seen>>,
+    ) -> io::Result<Self> {
         let service = Service::new(plan, seed, key);
         let (stop, stopped) = oneshot::channel();
         let (bound, listening) = oneshot::channel();
@@ -64,7 +86,7 @@ impl SimServer {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_io()
                     .build()?;
-                let serve = serve(service, origin, listen, bound, stopped);
+                let serve = serve((service, seen), origin, listen, bound, stopped);
                 LocalSet::new().block_on(&runtime, serve)
             })?;
         match listening.blocking_recv() {
@@ -84,13 +106,19 @@ impl SimServer {
     /// Stops listening, lets answers that are under way leave for a second at most, and closes the
     /// books.
     pub fn stop(self) -> io::Result<Truth> {
+        self.stop_watched().map(|(truth, _)| truth)
+    }
+
+    /// The same, and every request in the order in which their answers left; none if they were not
+    /// noted down.
+    pub fn stop_watched(self) -> io::Result<(Truth, Vec<Seen>)> {
         // If nobody hears it, the thread has ended, and its result says why.
         let _ = self.stop.send(());
         join(self.thread)
     }
 }
 
-fn join(thread: thread::JoinHandle<io::Result<Truth>>) -> io::Result<Truth> {
+fn join<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
     // A panic of the service is our own mistake: it goes on in whoever started it.
     thread
         .join()
@@ -100,19 +128,22 @@ fn join(thread: thread::JoinHandle<io::Result<Truth>>) -> io::Result<Truth> {
 /// What all connections share.
 struct Face {
     service: RefCell<Service>,
+    /// Every request, where somebody wants to know.
+    seen: Option<RefCell<Vec<Seen>>>,
     delays: Delays,
 }
 
 async fn serve(
-    service: Service,
+    (service, seen): (Service, Option<Vec<Seen>>),
     origin: Instant,
     listen: SocketAddr,
     bound: oneshot::Sender<SocketAddr>,
     mut stopped: oneshot::Receiver<()>,
-) -> io::Result<Truth> {
+) -> io::Result<(Truth, Vec<Seen>)> {
     let listener = bind(listen)?;
     let face = Rc::new(Face {
         service: RefCell::new(service),
+        seen: seen.map(RefCell::new),
         delays: Delays::new(origin)?,
     });
     let ticking = Rc::clone(&face);
@@ -155,7 +186,8 @@ async fn serve(
     let _ = clock.await;
     let face = Rc::into_inner(face).expect("every task that shared it has ended");
     let now = face.delays.now();
-    Ok(face.service.into_inner().close(now))
+    let seen = face.seen.map(RefCell::into_inner).unwrap_or_default();
+    Ok((face.service.into_inner().close(now), seen))
 }
 
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
@@ -212,8 +244,12 @@ async fn answer(
     // Read before anything is judged: a client that is still writing would not read a refusal.
     let body = read(body).await;
     let now = face.delays.now();
-    let (at, http) = respond(&mut face.service.borrow_mut(), now, &head, body.as_deref());
-    face.delays.until(at).await;
+    let (seen, http) = respond(&mut face.service.borrow_mut(), now, &head, body.as_deref());
+    face.delays.until(seen.left).await;
+    if let Some(all) = &face.seen {
+        let left = face.delays.now();
+        all.borrow_mut().push(Seen { left, ..seen });
+    }
     http.map(response).ok_or(Reset)
 }
 
@@ -269,32 +305,32 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Asks the service, and says when what goes over the wire; nothing is a reset.
+/// Asks the service, and says what it saw and what goes over the wire; nothing is a reset.
 fn respond(
     service: &mut Service,
     now: Tick,
     head: &Parts,
     body: Result<&[u8], &Refusal>,
-) -> (Tick, Option<HttpAnswer>) {
+) -> (Seen, Option<HttpAnswer>) {
     let path = Path::parse(head.uri.path());
     let refusal = refusal(service, path, head, body);
     match (path, refusal) {
         (Path::Submit { .. }, None) => {
             let answer = service.submit(now);
-            (answer.at, answer.http())
+            (Seen::submit(service, now, &answer), answer.http())
         }
         (Path::Poll { work_id, .. }, None) => {
             let answer = service.poll(now, work_id);
-            (answer.at, answer.http())
+            (Seen::poll(service, work_id, now, &answer), answer.http())
         }
         (Path::Submit { .. }, Some(refusal)) => {
             let answer = service.refuse::<Taken>(now, Kind::Submit, refusal);
-            (answer.at, answer.http())
+            (Seen::refused(Kind::Submit, now, &answer), answer.http())
         }
         (_, refusal) => {
             let refusal = refusal.unwrap_or(Refusal::UnknownIntake);
             let answer = service.refuse::<Word>(now, Kind::Poll, refusal);
-            (answer.at, answer.http())
+            (Seen::refused(Kind::Poll, now, &answer), answer.http())
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Answer<T> {
     pub said: Said<T>,
     /// The bucket after this request, where the service limits such requests.
     pub limit: Option<LimitState>,
+    /// The `Retry-After` of an answer that a work is open, in seconds. That of a 429 is its own.
+    pub ask_again_s: Option<u64>,
     /// When the work ended by the clock of the service, where it ended and the service says so.
     pub finished: Option<ServiceTime>,
 }
@@ -171,16 +173,17 @@ const GARBAGE: &str = "<html><body>Oops, something went wrong</body></html>";
 const JSON: &str = "application/json";
 
 impl<T> Answer<T> {
+    fn retry_after_s(&self) -> Option<u64> {
+        match self.said {
+            Said::Refused(Refusal::Throttled { retry_after_s }) => Some(retry_after_s),
+            _ => self.ask_again_s,
+        }
+    }
+
     /// What the headers say about rates, as the default profile reads them.
     fn hint(&self) -> RateHint {
-        let retry_after = match self.said {
-            Said::Refused(Refusal::Throttled { retry_after_s }) => {
-                Some(Span::from_secs(retry_after_s))
-            }
-            _ => None,
-        };
         RateHint {
-            retry_after,
+            retry_after: self.retry_after_s().map(Span::from_secs),
             remaining: self.limit.map(|limit| Remaining {
                 requests: limit.remaining,
                 reset: Span::from_secs(limit.reset_s),
@@ -205,7 +208,7 @@ impl<T: Grant> Answer<T> {
         let answer = |status, content_type, body| HttpAnswer {
             status,
             content_type,
-            retry_after_s: None,
+            retry_after_s: self.retry_after_s(),
             allow: None,
             limit: self.limit,
             body,
@@ -215,10 +218,6 @@ impl<T: Grant> Answer<T> {
             Said::Garbage => Some(answer(T::STATUS, "text/html", Cow::Borrowed(GARBAGE))),
             Said::Reset { .. } => None,
             Said::Refused(refusal) => Some(HttpAnswer {
-                retry_after_s: match refusal {
-                    Refusal::Throttled { retry_after_s } => Some(*retry_after_s),
-                    _ => None,
-                },
                 // The status of success tells the two paths, and so their methods, apart.
                 allow: (*refusal == Refusal::WrongMethod).then_some(
                     if T::STATUS == Taken::STATUS {
@@ -322,6 +321,7 @@ mod tests {
             at: Tick::ZERO,
             said,
             limit: Some(LIMIT),
+            ask_again_s: None,
             finished: None,
         }
     }
@@ -406,6 +406,19 @@ mod tests {
         check(Said::Garbage, "garbage");
         check(Said::Reset { taken: true }, "reset");
         check(Said::Reset { taken: false }, "reset");
+    }
+
+    #[test]
+    fn a_hint_stands_in_the_header_and_in_the_reading() {
+        let open = Answer {
+            ask_again_s: Some(7),
+            ..answer(Said::Granted(Word::Running))
+        };
+        assert_eq!(open.http().unwrap().retry_after_s, Some(7));
+        let PollReply::Open { hint, .. } = open.poll_reply() else {
+            panic!("a running work is open");
+        };
+        assert_eq!(hint.retry_after, Some(Span::from_secs(7)));
     }
 
     #[test]

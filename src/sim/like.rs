@@ -1,18 +1,8 @@
 //! `Like`: the service times of an earlier run, as its `sojourn_time.csv` has them, in the place of
 //! the scenario's laws.
 
-use std::fmt;
-
-use csv::StringRecord;
-
+use crate::scenario::earlier::{self, Ended, ROUNDING, Unlike};
 use crate::scenario::{Empirical, Law, SimPlan};
-
-/// Points of a file at most. An estimate has some thousands.
-const MOST_POINTS: usize = 65_536;
-
-/// Shares are written with nine decimals, and more of them are summed: where they should ascend, or
-/// stay below 1, they may miss it by so much.
-const ROUNDING: f64 = 1e-6;
 
 /// How works of an earlier run ended: by each instant a share had completed and a share had failed.
 /// What is missing to 1 at the last point was never seen to end, and never ends here.
@@ -30,69 +20,27 @@ pub struct Like {
     times_of_failed: Option<Law>,
 }
 
-/// Why a file cannot be played.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unlike {
-    /// It holds no estimate: the header alone.
-    Nothing,
-    /// No work was seen to end.
-    NoEnd,
-    /// It is damaged; where, what was found, and what was expected.
-    Unreadable(String),
-}
-
-impl fmt::Display for Unlike {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("found no point, expected a curve"),
-            Self::NoEnd => f.write_str("found no work that ended, expected a share above 0"),
-            Self::Unreadable(what) => f.write_str(what),
-        }
-    }
-}
-
 impl Like {
     /// Reads the columns `t_s`, `completed` and `failed`, by their names.
     ///
     /// # Errors
     /// Says why the file cannot be played.
     pub fn read(file: &[u8]) -> Result<Self, Unlike> {
-        let mut reader = csv::Reader::from_reader(file);
-        let damaged = |error: csv::Error| Unlike::Unreadable(error.to_string());
-        let headers = reader.headers().map_err(damaged)?.clone();
-        let place = |name: &'static str| {
-            let at = headers.iter().position(|header| header == name);
-            let missing = || Unlike::Unreadable(format!("line 1: found no column `{name}`"));
-            at.map(|at| (name, at)).ok_or_else(missing)
+        let curve = earlier::read(file)?;
+        let last = curve.last().copied().unwrap_or_default();
+        let times = |share: fn(&Ended) -> f64| {
+            let points: Vec<_> = (curve.iter())
+                .map(|point| (point.seconds, share(point)))
+                .collect();
+            Empirical::through(&points).map(Law::Empirical)
         };
-        let columns = [place("t_s")?, place("completed")?, place("failed")?];
-        let mut before = [0.0; 3];
-        let (mut completed, mut failed) = (Vec::new(), Vec::new());
-        for record in reader.records() {
-            let record = record.map_err(damaged)?;
-            if completed.len() == MOST_POINTS {
-                let what = format!("found more than {MOST_POINTS} points, expected some thousands");
-                return Err(Unlike::Unreadable(what));
-            }
-            before = point(&columns, &record, before)?;
-            let [seconds, has_completed, has_failed] = before;
-            completed.push((seconds, has_completed));
-            failed.push((seconds, has_failed));
-        }
-        let [until, has_completed, has_failed] = before;
-        if completed.is_empty() {
-            return Err(Unlike::Nothing);
-        }
-        if has_completed + has_failed <= 0.0 {
-            return Err(Unlike::NoEnd);
-        }
         Ok(Self {
-            points: completed.len(),
-            until,
-            completed: has_completed,
-            failed: has_failed,
-            times_of_completed: Empirical::through(&completed).map(Law::Empirical),
-            times_of_failed: Empirical::through(&failed).map(Law::Empirical),
+            points: curve.len(),
+            until: last.seconds,
+            completed: last.completed,
+            failed: last.failed,
+            times_of_completed: times(|point| point.completed),
+            times_of_failed: times(|point| point.failed),
         })
     }
 
@@ -117,40 +65,6 @@ impl Like {
             ..simulator.clone()
         }
     }
-}
-
-/// One point, which comes after `before` in each of the columns.
-fn point(
-    columns: &[(&'static str, usize); 3],
-    record: &StringRecord,
-    before: [f64; 3],
-) -> Result<[f64; 3], Unlike> {
-    let line = record.position().map_or(0, csv::Position::line);
-    let wrong = |what: String| Unlike::Unreadable(format!("line {line}: {what}"));
-    let mut point = before;
-    for ((name, at), value) in columns.iter().zip(&mut point) {
-        let cell = record.get(*at).unwrap_or_default();
-        let read = cell.parse().ok().filter(|read: &f64| read.is_finite());
-        let least = *value - if *name == "t_s" { 0.0 } else { ROUNDING };
-        let expected = if *name == "t_s" { "a time" } else { "a share" };
-        *value = read.filter(|read| *read >= least).map_or_else(
-            || {
-                let found = cell.escape_debug();
-                Err(wrong(format!(
-                    "found `{found}` in `{name}`, expected {expected} of {value} or more"
-                )))
-            },
-            // Of what falls by rounding the larger share counts.
-            |read| Ok(read.max(*value)),
-        )?;
-    }
-    let [_, completed, failed] = point;
-    if completed + failed > 1.0 + ROUNDING {
-        return Err(wrong(format!(
-            "found {completed} completed and {failed} failed, expected 1 or less together"
-        )));
-    }
-    Ok(point)
 }
 
 #[cfg(test)]
@@ -210,30 +124,5 @@ mod tests {
         let like = Like::read(file.as_bytes()).unwrap();
         close(like.failed, 0.2);
         close(like.endless(), 0.0);
-    }
-
-    #[test]
-    fn what_cannot_be_played_says_why() {
-        assert_eq!(read(""), Err(Unlike::Nothing));
-        assert_eq!(read("0,0,0,0,0,0\n9,0,0,0,0,0\n"), Err(Unlike::NoEnd));
-        let check = |rows: &str, part: &str| {
-            let error = read(rows).unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        };
-        check("1,0,0,0,0.5\n", "line: 2");
-        check(
-            "1,0,0,0,0.5,0\n0.5,0,0,0,0.6,0\n",
-            "line 3: found `0.5` in `t_s`",
-        );
-        check("1,0,0,0,0.5,0\n2,0,0,0,0.4,0\n", "expected a share of 0.5");
-        check("1,0,0,0,NaN,0\n", "line 2: found `NaN` in `completed`");
-        check("-1,0,0,0,0.5,0\n", "expected a time of 0 or more");
-        check("1,0,0,0,0.8,0.3\n", "expected 1 or less together");
-        check(
-            &"1,0,0,0,0.5,0\n".repeat(MOST_POINTS + 1),
-            "more than 65536",
-        );
-        let error = Like::read(b"t_s,cdf\n1,1\n").unwrap_err().to_string();
-        assert_eq!(error, "line 1: found no column `completed`");
     }
 }

@@ -92,6 +92,11 @@ impl Service {
         &self.plan.intake_id
     }
 
+    /// The number of the work that has this ticket; none of a text that is no ticket of its own.
+    pub(super) fn number(&self, work_id: &str) -> Option<u64> {
+        self.ids.number(work_id)
+    }
+
     /// What it has counted so far.
     pub const fn books(&self) -> &Books {
         &self.books
@@ -140,8 +145,11 @@ impl Service {
             Said::Granted(Word::Completed | Word::Failed) => self.finished_at(work_id),
             _ => None,
         };
+        let is_open = matches!(said, Said::Granted(Word::Pending | Word::Running));
+        let ask_again_s = u64::from(self.plan.retry_after_s);
         Answer {
             finished,
+            ask_again_s: (is_open && ask_again_s > 0).then_some(ask_again_s),
             ..self.answer(Kind::Poll, at, chance.delay, said)
         }
     }
@@ -281,6 +289,7 @@ impl Service {
             at,
             said,
             limit,
+            ask_again_s: None,
             finished: None,
         }
     }

@@ -200,7 +200,7 @@ impl Answered {
         Self::ResetAfter,
     ];
 
-    fn of<T>(said: &Said<T>) -> Self {
+    pub(super) fn of<T>(said: &Said<T>) -> Self {
         match said {
             Said::Granted(_) => Self::Granted,
             Said::Garbage => Self::Garbage,

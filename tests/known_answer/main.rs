@@ -5,6 +5,8 @@
 mod backlog;
 mod like;
 mod limits;
+mod optimal;
+mod parts;
 mod polling;
 mod queue;
 mod sojourn;

@@ -89,3 +89,15 @@ fn an_interval_from_the_answer_adds_the_round_trip_to_each_gap() {
         close("polls", f64::from(row.polls), polls, 0.0);
     }
 }
+
+#[test]
+fn a_hint_is_waited_for_and_not_the_interval() {
+    // Asked within a second, and then every 4 s: at 8 s and something a work of 9 s is still open.
+    let (_, tape, _) = run(
+        "[simulator]\nservice_time = \"fixed(9s)\"\nretry_after = 4\n\
+         [[load]]\nrate = \"100/s\"\nduration = \"10s\"\n\
+         [poll]\npolicy = \"hinted\"\n",
+        &Network::IDEAL,
+    );
+    assert!(tape.rows.iter().all(|row| row.polls == 4));
+}

@@ -12,6 +12,7 @@ mod own_error;
 mod profiles;
 mod requests;
 mod security;
+mod selftest;
 mod shards;
 mod signals;
 mod sojourn;

@@ -1,4 +1,4 @@
-//! The time in the service, over real HTTP: what the simulator truly did, and what a run says of it.
+//! The time in the service, over real HTTP: what the simulator did, and what a run says of it.
 
 use std::fs;
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use plimsoll::engine::{Effect, Engine, Input};
+use plimsoll::engine::{Effect, Engine, Input, poll_policy};
 use plimsoll::record::area::AreaBooks;
 use plimsoll::record::interval::Interval;
 use plimsoll::record::row::{Settled, WorkRow};
-use plimsoll::scenario::Plan;
+use plimsoll::scenario::{Plan, PollPolicy};
 use plimsoll::sim::world::Watch;
 use plimsoll::time::{Span, Tick};
 use plimsoll::work::{Outcome, Slot};
@@ -198,8 +198,12 @@ impl Watch for Checks<'_> {
                 );
             }
             if let (Some(accepted), Some(polled)) = (row.accepted, work.first_poll) {
-                let first =
-                    plimsoll::engine::poll_policy::first(&self.plan.poll, self.plan.seed, row.seq);
+                let is_optimal = matches!(self.plan.poll.policy, PollPolicy::Optimal { .. });
+                let first = if is_optimal {
+                    Span::ZERO
+                } else {
+                    poll_policy::first(&self.plan.poll, self.plan.seed, row.seq)
+                };
                 assert!(polled >= accepted + first, "work {} polled early", row.seq);
             }
         } else {

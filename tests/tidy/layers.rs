@@ -60,6 +60,11 @@ const MODULES: &[Module] = &[
         ],
     ),
     Module(
+        "selftest",
+        5,
+        &["anstyle", "csv", "libm", "serde", "serde_json"],
+    ),
+    Module(
         "sim",
         5,
         &["csv", "libm", "rand_chacha", "serde_json", "sfv"],

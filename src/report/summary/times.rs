@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Object, micro, nano};
 use crate::estimate::Quantile;
+use crate::report::poll_ages::PollAtAges;
 use crate::report::times::{Measured, Times, Told};
 
 /// The three times: keys of the summary itself.
@@ -48,6 +49,48 @@ struct Figure {
 struct Bounds {
     blocks: usize,
     resamples: usize,
+}
+
+/// When to ask for works of this service.
+#[derive(Serialize)]
+pub(super) struct Schedule {
+    /// Ages in seconds.
+    ages: Vec<f64>,
+    /// From then on, in seconds.
+    then_every: f64,
+    polls: f64,
+    lag: f64,
+    fixed: Fixed,
+}
+
+/// The same interval all the time, at as many polls.
+#[derive(Serialize)]
+struct Fixed {
+    interval: f64,
+    polls: f64,
+    lag: f64,
+}
+
+impl From<&PollAtAges> for Schedule {
+    fn from(from: &PollAtAges) -> Self {
+        let PollAtAges {
+            ages,
+            then_every,
+            cost,
+            fixed,
+        } = from;
+        Self {
+            ages: ages.iter().copied().map(micro).collect(),
+            then_every: micro(*then_every),
+            polls: micro(cost.polls),
+            lag: micro(cost.lag),
+            fixed: Fixed {
+                interval: micro(*then_every),
+                polls: micro(fixed.polls),
+                lag: micro(fixed.lag),
+            },
+        }
+    }
 }
 
 impl From<Quantile> for Figure {
