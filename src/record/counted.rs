@@ -16,6 +16,32 @@ impl<T> Default for Counted<T> {
     }
 }
 
+/// Things that were seen and not counted yet, each as a number. The order of the numbers is that of
+/// the things: numbers are sorted many times faster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Loose<N> {
+    seen: Vec<N>,
+}
+
+impl<N: Copy + Ord> Loose<N> {
+    /// One more; the answer is how many there are.
+    pub(super) fn push(&mut self, number: N) -> usize {
+        self.seen.push(number);
+        self.seen.len()
+    }
+
+    /// Counts all of them.
+    pub(super) fn count<T: Copy + Ord>(&mut self, thing: impl Fn(N) -> T) -> Counted<T> {
+        self.seen.sort_unstable();
+        let same = self.seen.chunk_by(|one, two| one == two);
+        let counted = same
+            .map(|same| (thing(same[0]), same.len() as u64))
+            .collect();
+        self.seen.clear();
+        Counted { counted }
+    }
+}
+
 impl<T: Copy + Ord> Counted<T> {
     /// Of things in any order.
     pub fn of(mut seen: Vec<(T, u64)>) -> Self {

@@ -8,8 +8,8 @@
 //! A poll is always rounded to the nearest edge of the grid, whatever it saw: see
 //! [`Window::seen`](super::windows::Window::seen).
 
-use super::counted::Counted;
-use super::windows::{Edge, Window};
+use super::counted::{Counted, Loose};
+use super::windows::{EDGE_BITS, Edge, Window};
 
 /// Different stints at most: 24 bytes each.
 const MOST: usize = 16_384;
@@ -61,6 +61,27 @@ impl Stint {
     pub fn of(begun: (Edge, Edge), ended: Window) -> Self {
         let ended = (ended.from, ended.to);
         Self { begun, ended }.on(FINEST)
+    }
+
+    /// A number for each stint, in their order.
+    fn number(self) -> u64 {
+        let to = self.ended.1.map_or(0, Edge::number);
+        let edges = [
+            self.begun.0.number(),
+            self.begun.1.number(),
+            self.ended.0.number(),
+            to,
+        ];
+        (edges.into_iter()).fold(0, |number, edge| number << EDGE_BITS | edge as u64)
+    }
+
+    /// The stint of a number.
+    fn numbered(number: u64) -> Self {
+        let edge = |place: u32| Edge::of_bits(number >> (place * EDGE_BITS));
+        Self {
+            begun: (edge(3), edge(2)),
+            ended: (edge(1), Edge::maybe_of_bits(number)),
+        }
     }
 
     fn on(self, grid: Grid) -> Self {
@@ -156,14 +177,13 @@ impl Stints {
 pub struct StintCounter {
     counted: Stints,
     /// Seen since, in their order.
-    loose: Vec<Stint>,
+    loose: Loose<u64>,
 }
 
 impl StintCounter {
     /// Counts one.
     pub fn count(&mut self, stint: Stint) {
-        self.loose.push(stint);
-        if self.loose.len() >= MOST {
+        if self.loose.push(stint.number()) >= MOST {
             self.sort_in();
         }
     }
@@ -175,8 +195,13 @@ impl StintCounter {
     }
 
     fn sort_in(&mut self) {
-        let loose = self.loose.drain(..).map(|stint| (stint, 1)).collect();
-        self.counted.merge(&Stints::of(loose));
+        let counted = self.loose.count(Stint::numbered);
+        let mut loose = Stints {
+            counted,
+            ..Stints::default()
+        };
+        loose.bound();
+        self.counted.merge(&loose);
     }
 }
 
@@ -213,6 +238,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_number_of_a_stint_has_its_order(
+            one in prop::array::uniform4(0..=2_240_usize), two in prop::array::uniform4(0..=2_240_usize),
+        ) {
+            let stint = |edges: [usize; 4]| {
+                let [from, to, open, end] = edges.map(Grid::edge);
+                let end = Some(end).filter(|end| *end > Edge::ZERO);
+                Stint { begun: (from, to), ended: (open, end) }
+            };
+            let (one, two) = (stint(one), stint(two));
+            prop_assert_eq!(Stint::numbered(one.number()), one);
+            prop_assert_eq!(one.number().cmp(&two.number()), one.cmp(&two));
+        }
+
         #[test]
         fn a_stint_holds_the_truth_but_for_a_cell(
             ages in prop::collection::vec(0..1_u64 << 45, 4), is_open in any::<bool>(),

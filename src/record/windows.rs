@@ -10,7 +10,7 @@
 //! Windows are counted, not kept: counts add up over shards and intervals without a loss, and as
 //! many works as you like take no more memory than there are different windows.
 
-use super::counted::Counted;
+use super::counted::{Counted, Loose};
 use crate::time::Span;
 
 /// An octave of the grid has 2 to this many cells: each is between 0.8 and 1.6 % of its age.
@@ -174,6 +174,41 @@ impl Window {
     }
 }
 
+/// Bits of the number of an edge.
+pub(super) const EDGE_BITS: u32 = 12;
+
+impl Edge {
+    /// The edge that these bits of a number stand for.
+    pub(super) fn of_bits(number: u64) -> Self {
+        let bits = number & ((1 << EDGE_BITS) - 1);
+        Self(u16::try_from(bits).expect("a dozen bits"))
+    }
+
+    /// An edge beyond another one, which is never the first, or none, which is before them all.
+    pub(super) fn maybe_of_bits(number: u64) -> Option<Self> {
+        Some(Self::of_bits(number)).filter(|edge| *edge != Self::ZERO)
+    }
+}
+
+impl Window {
+    /// A number for each window, in their order.
+    fn number(self) -> u32 {
+        let what = self.what as u32;
+        let to = self.to.map_or(0, |to| to.0);
+        (what << EDGE_BITS | u32::from(self.from.0)) << EDGE_BITS | u32::from(to)
+    }
+
+    /// The window of a number.
+    fn numbered(number: u32) -> Self {
+        let what = (number >> (2 * EDGE_BITS)) as usize;
+        Self {
+            what: Happening::ALL[what],
+            from: Edge::of_bits(u64::from(number >> EDGE_BITS)),
+            to: Edge::maybe_of_bits(number.into()),
+        }
+    }
+}
+
 /// How often each window was seen.
 pub type Windows = Counted<Window>;
 
@@ -183,7 +218,7 @@ pub struct WindowCounter {
     counted: Windows,
     /// Seen since, in their order: at most so many as there are different ones, or
     /// [`MOST_LOOSE`].
-    loose: Vec<Window>,
+    loose: Loose<u32>,
 }
 
 /// Windows that wait to be counted, where there are fewer different ones than that.
@@ -192,8 +227,7 @@ const MOST_LOOSE: usize = 4_096;
 impl WindowCounter {
     /// Counts one.
     pub fn count(&mut self, window: Window) {
-        self.loose.push(window);
-        if self.loose.len() >= MOST_LOOSE.max(self.counted.different()) {
+        if self.loose.push(window.number()) >= MOST_LOOSE.max(self.counted.different()) {
             self.sort_in();
         }
     }
@@ -205,8 +239,8 @@ impl WindowCounter {
     }
 
     fn sort_in(&mut self) {
-        let loose = self.loose.drain(..).map(|window| (window, 1)).collect();
-        self.counted.merge(&Windows::of(loose));
+        let loose = self.loose.count(Window::numbered);
+        self.counted.merge(&loose);
     }
 }
 
@@ -239,6 +273,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_number_of_a_window_has_its_order(
+            one in (0..4_usize, 0..2_240_u16, 0..=2_240_u16),
+            two in (0..4_usize, 0..2_240_u16, 0..=2_240_u16),
+        ) {
+            let window = |(what, from, to): (usize, u16, u16)| Window {
+                what: Happening::ALL[what],
+                from: Edge(from),
+                to: Some(Edge(to)).filter(|to| *to > Edge::ZERO),
+            };
+            let (one, two) = (window(one), window(two));
+            prop_assert_eq!(Window::numbered(one.number()), one);
+            prop_assert_eq!(one.number().cmp(&two.number()), one.cmp(&two));
+        }
+
         #[test]
         fn a_window_is_rounded_by_a_cell_at_most(from in 0..1_u64 << 50, length in 0..1_u64 << 50) {
             let (from, to) = (Span(from), Span(from + length));
