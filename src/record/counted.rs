@@ -33,10 +33,9 @@ impl<N: Copy + Ord> Loose<N> {
     /// Counts all of them.
     pub(super) fn count<T: Copy + Ord>(&mut self, thing: impl Fn(N) -> T) -> Counted<T> {
         self.seen.sort_unstable();
-        let same = self.seen.chunk_by(|one, two| one == two);
-        let counted = same
-            .map(|same| (thing(same[0]), same.len() as u64))
-            .collect();
+        let same = || self.seen.chunk_by(|one, two| one == two);
+        let mut counted = Vec::with_capacity(same().count());
+        counted.extend(same().map(|same| (thing(same[0]), same.len() as u64)));
         self.seen.clear();
         Counted { counted }
     }
@@ -67,6 +66,10 @@ impl<T: Copy + Ord> Counted<T> {
     /// Adds those of another shard or time.
     pub fn merge(&mut self, other: &Self) {
         if other.counted.is_empty() {
+            return;
+        }
+        if self.counted.is_empty() {
+            self.counted.clone_from(&other.counted);
             return;
         }
         let mut both = Vec::with_capacity(self.counted.len() + other.counted.len());
