@@ -240,7 +240,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_number_of_a_stint_has_its_order(
-            one in prop::array::uniform4(0..=2_240_usize), two in prop::array::uniform4(0..=2_240_usize),
+            one in prop::array::uniform4(0..=2_240_usize),
+            two in prop::array::uniform4(0..=2_240_usize),
         ) {
             let stint = |edges: [usize; 4]| {
                 let [from, to, open, end] = edges.map(Grid::edge);
