@@ -79,6 +79,8 @@ pub struct Facts {
     /// What the generator's threads spent on a processor, in whole microseconds; none of a run that
     /// was killed.
     pub cpu: Option<Span>,
+    /// The memory of the process; none of a run that was killed.
+    pub memory: Option<Memory>,
     /// Which family of rate-limit headers the service sent.
     pub rate_limit_family: Option<String>,
     /// The run directory, as it may be shown.
@@ -120,6 +122,7 @@ impl Facts {
             client: Some(plan.http.lane),
             shards: 1,
             cpu: None,
+            memory: None,
             rate_limit_family: None,
             run_dir: String::new(),
             disturbances: None,
@@ -147,6 +150,7 @@ impl Facts {
             insecure: false,
             client: None,
             cpu: None,
+            memory: None,
             disturbances: None,
             selftest: Quoted::Unknown,
             ..self
@@ -182,7 +186,17 @@ impl Facts {
             cpu,
             per_request_s: (requests > 0).then(|| cpu.seconds() / float(requests)),
             core_share: (lasted > 0.0).then(|| cpu.seconds() / lasted),
+            memory: self.memory,
+            bytes_per_work: self.bytes_per_work(snapshot),
         })
+    }
+
+    /// What the memory grew by for each work that was open at once. None where there were too few to
+    /// tell it from what a process takes anyway, or where it is that of the service too.
+    fn bytes_per_work(&self, snapshot: &Snapshot) -> Option<f64> {
+        let is_ours = self.target != SIMULATOR && snapshot.most_backlog >= MANY_WORKS;
+        let grown = self.memory.filter(|_| is_ours)?.grown;
+        Some(float(grown) / float(snapshot.most_backlog))
     }
 
     /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
@@ -191,6 +205,18 @@ impl Facts {
         let load = (self.load.seconds() * 1e6).round() / 1e6;
         (load > 0.0).then(|| float(events) / load)
     }
+}
+
+/// Works that outweigh what a process takes anyway.
+const MANY_WORKS: u64 = 100_000;
+
+/// The memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The most that was resident.
+    pub peak: u64,
+    /// How much more that was than before the load.
+    pub grown: u64,
 }
 
 /// What the generator itself cost.
@@ -202,6 +228,10 @@ pub struct Cost {
     pub per_request_s: Option<f64>,
     /// The same as a share of one core over the whole run; above 1 where there are several threads.
     pub core_share: Option<f64>,
+    /// The memory of the whole process.
+    pub memory: Option<Memory>,
+    /// What it grew by for each work that was open at once; none where that cannot be told.
+    pub bytes_per_work: Option<f64>,
 }
 
 /// Why a run ended.

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 
 use crate::record::disturbance::{Disturbance, Disturbances, Kind};
 use crate::report::text::number;
-use crate::report::{Code, EndedBy, Facts, Reason, Report, check_area, curve, summary, text};
+use crate::report::{Code, EndedBy, Facts, Memory, Reason, Report, check_area, curve, summary, text};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;
+use crate::shell::limits;
 use crate::shell::orders::Orders;
 use crate::shell::run_directory::{RunDirectory, Unwritable};
 use crate::shell::screen::{self, Screen, Show};
@@ -195,6 +196,7 @@ fn carry_out(
     directory.begin(clock.origin_wall_micros(), facts.what_answered())?;
     let number = shards.inbounds.len();
     let mut collector = Collector::new(plan, directory, screen, pace, orders, number);
+    let memory = limits::peak_memory();
     let shards = venue.start(shards)?;
     collector.listen(&mut messages);
     let Left {
@@ -206,6 +208,11 @@ fn carry_out(
     ending.add_watch(watch);
     let mut collected = collector.finish(left);
 
+    facts.memory = memory.filter(|_| !facts.simulated).and_then(|before| {
+        let peak = limits::peak_memory()?;
+        let grown = peak.saturating_sub(before);
+        Some(Memory { peak, grown })
+    });
     facts.started_at = clock.origin_wall_micros();
     facts.run_dir = path.display().to_string();
     facts.notes.extend(quote.damage);

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub seen: Blocks,
     /// Open, expired and lost works by their last status word.
     pub stuck: BTreeMap<Box<str>, u64>,
+    /// The most works that were in the backlog at the end of an interval.
+    pub most_backlog: u64,
     /// The end of the last interval.
     pub end: Tick,
 }
@@ -45,6 +47,7 @@ impl Snapshot {
         }
         self.histograms.merge(&interval.histograms);
         self.seen.add(interval.end(), &interval.seen);
+        self.most_backlog = self.most_backlog.max(interval.gauges.backlog);
         if interval.end() >= self.end {
             self.gauges = interval.gauges;
             self.end = interval.end();

@@ -1,7 +1,7 @@
 //! A small run with one of everything, for the tests of this folder.
 
 use super::selftest::Quoted;
-use super::{EndedBy, Facts};
+use super::{EndedBy, Facts, Memory};
 use crate::record::disturbance::{Disturbances, Kind};
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
@@ -36,6 +36,10 @@ pub(super) fn facts() -> Facts {
         client: Some(Lane::Direct),
         shards: 3,
         cpu: Some(Span(250_123_000)),
+        memory: Some(Memory {
+            peak: 21_500_000,
+            grown: 4_096,
+        }),
         rate_limit_family: None,
         run_dir: "reports/fixture".to_owned(),
         disturbances: Some(disturbances()),

@@ -14,7 +14,7 @@ use super::binomial::{float, whole};
 use super::quantiles::{Quantiles, Sample};
 use super::selftest::{Quoted, Shape};
 use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
-use super::{Code, EndedBy, Facts, Reason, Report, own_error};
+use super::{Code, EndedBy, Facts, Memory, Reason, Report, own_error};
 use crate::record::ledger::{Count, Group};
 use crate::record::snapshot::Snapshot;
 use crate::record::{CATALOGUE, Metric};
@@ -81,6 +81,11 @@ struct Cost {
     cpu_s: f64,
     cpu_per_request_s: Option<f64>,
     core_share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_grown_bytes: Option<u64>,
+    bytes_per_work: Option<f64>,
 }
 
 impl From<super::Cost> for Cost {
@@ -89,6 +94,9 @@ impl From<super::Cost> for Cost {
             cpu_s: micro(from.cpu.seconds()),
             cpu_per_request_s: from.per_request_s.map(nano),
             core_share: from.core_share.map(nano),
+            peak_memory_bytes: from.memory.map(|memory| memory.peak),
+            memory_grown_bytes: from.memory.map(|memory| memory.grown),
+            bytes_per_work: from.bytes_per_work.map(micro),
         }
     }
 }
@@ -383,6 +391,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
             .find(|lane| summary["client"] == lane.word()),
         shards: summary["shards"].as_u64().unwrap_or(1),
         cpu: span_of(&summary["cost"]["cpu_s"]),
+        memory: memory(&summary["cost"]),
         rate_limit_family: text("rate_limit_family"),
         disturbances: disturbed::recall(&summary["disturbances"], span_of),
         selftest: Quoted::recall(&summary),
@@ -404,6 +413,13 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
             .iter()
             .filter_map(stuck)
             .collect(),
+    })
+}
+
+fn memory(cost: &Value) -> Option<Memory> {
+    Some(Memory {
+        peak: cost["peak_memory_bytes"].as_u64()?,
+        grown: cost["memory_grown_bytes"].as_u64()?,
     })
 }
 
@@ -487,6 +503,7 @@ mod tests {
         check("/requests", "rechecks,new_connections,polls_per_work");
         check("", "client,shards,selftest");
         check("/cost", "cpu_s,cpu_per_request_s,core_share");
+        check("/cost", "peak_memory_bytes,memory_grown_bytes,bytes_per_work");
         let ours = [
             "schedule_lag",
             "generator_lag",

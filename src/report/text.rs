@@ -501,8 +501,15 @@ fn own_cost(report: &Report) -> Option<String> {
         known => format!(" ({})", known.join(", ")),
     };
     let cpu = number::time(cost.cpu.seconds());
+    let memory = cost.memory.map_or_else(String::new, |memory| {
+        let works = cost.bytes_per_work.map_or_else(String::new, |bytes| {
+            format!(", {} for each open work", number::bytes(bytes))
+        });
+        let peak = number::bytes(binomial::float(memory.peak));
+        format!("; the process {peak} of memory at most{works}")
+    });
     Some(format!(
-        "the generator took {cpu} of CPU{each}{share}{client}"
+        "the generator took {cpu} of CPU{each}{share}{client}{memory}"
     ))
 }
 

@@ -1,5 +1,5 @@
-//! Limits of the process: file descriptors, core files, cores, the time on the
-//! processor.
+//! Limits of the process: file descriptors, core files, cores; the time on the processor and the
+//! memory that it took.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -52,6 +52,15 @@ pub fn thread_cpu() -> Span {
     Span(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
+/// The most memory that was resident in this process so far, in bytes; none where the system does
+/// not say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1_024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +69,15 @@ mod tests {
     fn the_limit_of_files_is_raised_to_its_ceiling() {
         let ceiling = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert_eq!(raise_descriptors(), ceiling);
+    }
+
+    #[test]
+    fn memory_that_is_used_is_seen() {
+        let before = peak_memory().unwrap();
+        // Pages are resident once they are written to.
+        let used = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = peak_memory().unwrap();
+        assert!(after >= before && after >= used.len() as u64, "{before} {after}");
     }
 
     #[test]

@@ -31,6 +31,17 @@ pub fn time(seconds: f64) -> String {
     format!("{} {unit}", digits(seconds * scale))
 }
 
+/// A size: `128 bytes`, `21.5 MB`.
+pub fn bytes(bytes: f64) -> String {
+    let (scale, unit) = match bytes {
+        size if size < 999.5 => (1.0, "bytes"),
+        size if size < 999.5e3 => (1e-3, "kB"),
+        size if size < 999.5e6 => (1e-6, "MB"),
+        _ => (1e-9, "GB"),
+    };
+    format!("{} {unit}", digits(bytes * scale))
+}
+
 /// A share: `1.23 %`; what is not 0 is never shown as 0.
 pub fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.000_05 {
@@ -126,6 +137,16 @@ mod tests {
         check(119.9, "120 s");
         check(210.0, "3.5 min");
         check(86_400.0, "24 h");
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_reads_best() {
+        let check = |size: f64, text: &str| assert_eq!(bytes(size), text);
+        check(0.0, "0 bytes");
+        check(127.6, "128 bytes");
+        check(4_096.0, "4.1 kB");
+        check(21_500_000.0, "21.5 MB");
+        check(3.2e9, "3.2 GB");
     }
 
     #[test]
