@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use crate::record::disturbance::{Disturbance, Disturbances, Kind};
 use crate::report::text::number;
-use crate::report::{Code, EndedBy, Facts, Memory, Reason, Report, check_area, curve, summary, text};
+use crate::report::{
+    Code, EndedBy, Facts, Memory, Reason, Report, check_area, curve, summary, text,
+};
 use crate::scenario::Plan;
 use crate::shell::client::BadClient;
 use crate::shell::driver::Health;

@@ -503,7 +503,10 @@ mod tests {
         check("/requests", "rechecks,new_connections,polls_per_work");
         check("", "client,shards,selftest");
         check("/cost", "cpu_s,cpu_per_request_s,core_share");
-        check("/cost", "peak_memory_bytes,memory_grown_bytes,bytes_per_work");
+        check(
+            "/cost",
+            "peak_memory_bytes,memory_grown_bytes,bytes_per_work",
+        );
         let ours = [
             "schedule_lag",
             "generator_lag",

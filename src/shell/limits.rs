@@ -56,7 +56,9 @@ pub fn thread_cpu() -> Span {
 /// not say.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kilobytes.checked_mul(1_024)
 }
@@ -77,7 +79,10 @@ mod tests {
         // Pages are resident once they are written to.
         let used = std::hint::black_box(vec![1_u8; 64 << 20]);
         let after = peak_memory().unwrap();
-        assert!(after >= before && after >= used.len() as u64, "{before} {after}");
+        assert!(
+            after >= before && after >= used.len() as u64,
+            "{before} {after}"
+        );
     }
 
     #[test]
