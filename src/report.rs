@@ -5,6 +5,7 @@
 //! run goes on, and `rebuild` makes a [`Snapshot`] from those files again.
 
 pub mod binomial;
+pub mod cost;
 pub mod csv;
 pub mod curve;
 pub mod failures;
@@ -32,6 +33,7 @@ use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
+pub use cost::{Cost, Memory};
 use poll_ages::{Looks, PollAtAges};
 use quantiles::Sample;
 use selftest::Quoted;
@@ -173,65 +175,12 @@ impl Facts {
         self.rate(snapshot.sent_in_load)
     }
 
-    /// What the generator itself cost; none where that is not known.
-    pub fn cost(&self, snapshot: &Snapshot) -> Option<Cost> {
-        let counts = &snapshot.counts;
-        let requests = [Count::Submits, Count::Polls, Count::Rechecks]
-            .iter()
-            .fold(0_u64, |sum, count| sum.saturating_add(counts.get(*count)));
-        let cpu = self.cpu?;
-        // Of a duration as `summary.json` has it, so that its reader finds the same share.
-        let lasted = (self.duration.seconds() * 1e6).round() / 1e6;
-        Some(Cost {
-            cpu,
-            per_request_s: (requests > 0).then(|| cpu.seconds() / float(requests)),
-            core_share: (lasted > 0.0).then(|| cpu.seconds() / lasted),
-            memory: self.memory,
-            bytes_per_work: self.bytes_per_work(snapshot),
-        })
-    }
-
-    /// What the memory grew by for each work that was open at once. None where there were too few to
-    /// tell it from what a process takes anyway, or where it is that of the service too.
-    fn bytes_per_work(&self, snapshot: &Snapshot) -> Option<f64> {
-        let is_ours = self.target != SIMULATOR && snapshot.most_backlog >= MANY_WORKS;
-        let grown = self.memory.filter(|_| is_ours)?.grown;
-        Some(float(grown) / float(snapshot.most_backlog))
-    }
-
     /// Over the load as the files tell it, to the microsecond: whoever divides by `load_s`, or
     /// makes the report from the files again, finds the same rate.
     fn rate(&self, events: u64) -> Option<f64> {
         let load = (self.load.seconds() * 1e6).round() / 1e6;
         (load > 0.0).then(|| float(events) / load)
     }
-}
-
-/// Works that outweigh what a process takes anyway.
-const MANY_WORKS: u64 = 100_000;
-
-/// The memory of a process, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// The most that was resident.
-    pub peak: u64,
-    /// How much more that was than before the load.
-    pub grown: u64,
-}
-
-/// What the generator itself cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cost {
-    /// Time of its threads on a processor, those apart that write files and draw the screen.
-    pub cpu: Span,
-    /// The same for each request (submits, polls and rechecks), in seconds; none without one.
-    pub per_request_s: Option<f64>,
-    /// The same as a share of one core over the whole run; above 1 where there are several threads.
-    pub core_share: Option<f64>,
-    /// The memory of the whole process.
-    pub memory: Option<Memory>,
-    /// What it grew by for each work that was open at once; none where that cannot be told.
-    pub bytes_per_work: Option<f64>,
 }
 
 /// Why a run ended.
