@@ -141,7 +141,7 @@ impl Ladder {
     }
 
     /// The best rung that held, and the lowest rate above it that did not, twice: a machine may be
-    /// disturbed once.
+    /// disturbed once. Where it could not be tried it never can.
     fn ends(&self) -> (Option<&Rung>, Option<&Rung>) {
         let held = |rung: &&Rung| rung.stopped_by.is_none();
         let good = self
@@ -154,7 +154,7 @@ impl Ladder {
             let again = self.rungs.iter().filter(|other| {
                 other.works_per_s == rung.works_per_s && other.stopped_by.is_some()
             });
-            rung.works_per_s > above && again.count() > 1
+            rung.works_per_s > above && (again.count() > 1 || !rung.was_tried())
         });
         (good, bad.min_by_key(|rung| rung.works_per_s))
     }
@@ -166,6 +166,7 @@ impl Ladder {
         let last = self.rungs.last();
         if let Some(last) = last
             && last.stopped_by.is_some()
+            && last.was_tried()
             && bad.is_none_or(|bad| last.works_per_s < bad.works_per_s)
             && good.is_none_or(|good| last.works_per_s > good)
         {
@@ -182,8 +183,9 @@ impl Ladder {
                     return Some(middle(low, high));
                 }
                 // A machine that was disturbed all the while is asked a last time.
-                let tries = self.rungs.iter().filter(|rung| rung.works_per_s == bad);
-                (tries.count() < TRIES).then_some(bad)
+                let mut tries = self.rungs.iter().filter(|rung| rung.works_per_s == bad);
+                let once_more = tries.clone().count() < TRIES && tries.all(Rung::was_tried);
+                once_more.then_some(bad)
             }
         }
     }
@@ -265,6 +267,28 @@ mod tests {
             [1_000, 2_000, 2_000, 1_414, 1_682, 1_834, 2_000, 4_000]
         );
         assert_eq!(ladder.highest().rung.unwrap().works_per_s, 4_757);
+    }
+
+    #[test]
+    fn a_rate_that_cannot_be_tried_is_asked_for_once() {
+        let mut ladder = Ladder::default();
+        let mut rates = Vec::new();
+        while let Some(rate) = ladder.next() {
+            rates.push(rate);
+            ladder.put(if rate > 3_000 {
+                Rung::not_tried(rate, "descriptors")
+            } else {
+                rung(rate, None)
+            });
+        }
+        let mut once = rates.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), rates.len(), "{rates:?}");
+        let found = ladder.highest();
+        assert_eq!(found.stopped_by.as_deref(), Some("descriptors"));
+        let best = found.rung.unwrap().works_per_s;
+        assert!((2_600..=3_000).contains(&best), "{best}");
     }
 
     #[test]

@@ -122,14 +122,22 @@ fn step(out: &mut String, rung: &Rung) -> fmt::Result {
         Some(code) => (RED, code.clone()),
     };
     let core = rung.core_share.map_or("-".to_owned(), number::percent);
+    // A rung that was not tried has no figures.
+    let figure = |figure: String| {
+        if rung.was_tried() {
+            figure
+        } else {
+            "-".to_owned()
+        }
+    };
     writeln!(
         out,
         "{:<16}{:>12}{:>10}{:>10}{:>10}{core:>10} {style}{word}{style:#}",
         number::count(rung.works_per_s),
-        number::plain(rung.requests_per_s),
-        number::time(rung.generator_lag),
-        number::time(rung.poll_lag),
-        number::time(rung.stamp_delay),
+        figure(number::plain(rung.requests_per_s)),
+        figure(number::time(rung.generator_lag)),
+        figure(number::time(rung.poll_lag)),
+        figure(number::time(rung.stamp_delay)),
     )
 }
 
