@@ -143,6 +143,9 @@ impl Times {
 
 fn told(method: Method, estimate: Option<Estimate>, mut remarks: Vec<String>) -> Told {
     let estimate = estimate.ok_or_else(|| "no work was seen".to_owned())?;
+    if estimate.censored == estimate.works {
+        return Err("no work was seen to end".to_owned());
+    }
     if let Err(why) = &estimate.bands {
         remarks.push(no_bands(why));
     }

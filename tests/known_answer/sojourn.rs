@@ -101,3 +101,16 @@ fn polls_at_the_same_ages_carry_a_warning() {
         .find(|remark| remark.contains("poll.first"));
     assert!(remark.is_some(), "{:?}", sojourn.remarks);
 }
+
+#[test]
+fn where_no_end_was_seen_nothing_is_said() {
+    let (plan, _, run) = run(
+        "[simulator]\nendless_ratio = 1.0\n[[load]]\nrate = \"10/s\"\nduration = \"10s\"\n\
+         [drain]\nlimit = \"5s\"\n",
+        &Network::IDEAL,
+    );
+    let why = Times::of(&Facts::of(&plan), &run.snapshot)
+        .sojourn
+        .unwrap_err();
+    assert_eq!(why, "no work was seen to end");
+}

@@ -55,7 +55,7 @@ pub(super) fn write(out: &mut String, report: &Report, columns: usize) -> fmt::R
         cells.extend(known.map(|part| value(part, part.estimate.quantiles[row])));
         writeln!(out, "{}", line(name, &cells, width))?;
     }
-    for remark in remarks(sojourn, &parts.map(|(_, _, part)| part)) {
+    for remark in remarks(sojourn, &parts.map(|(name, _, part)| (name, part))) {
         writeln!(out, "  {DIM}{}{DIM:#}", hanging(&remark, 2, columns))?;
     }
     Ok(())
@@ -96,7 +96,7 @@ fn gap(gap: f64) -> String {
     }
 }
 
-fn remarks(sojourn: &Measured, parts: &[Option<&Measured>]) -> Vec<String> {
+fn remarks(sojourn: &Measured, parts: &[(&str, Option<&Measured>)]) -> Vec<String> {
     let estimate = &sojourn.estimate;
     let from = match sojourn.method {
         Method::Npmle => "polls",
@@ -115,11 +115,23 @@ fn remarks(sojourn: &Measured, parts: &[Option<&Measured>]) -> Vec<String> {
             bands.blocks
         ));
     }
-    let all = parts.iter().flatten().copied().chain([sojourn]);
+    let known = || {
+        parts
+            .iter()
+            .filter_map(|(name, part)| Some((name, (*part)?)))
+    };
+    let all = known().map(|(_, part)| part).chain([sojourn]);
     let mut quantiles = all.flat_map(|part| part.estimate.quantiles);
     if quantiles.any(|quantile| quantile.value.is_some() && !quantile.supported) {
         remarks.push(format!("{MARK} not supported: too few works"));
     }
     remarks.extend(sojourn.remarks.clone());
+    for (name, part) in known() {
+        let own = part
+            .remarks
+            .iter()
+            .filter(|remark| !sojourn.remarks.contains(remark));
+        remarks.extend(own.map(|remark| format!("{name}: {remark}")));
+    }
     remarks
 }
