@@ -209,3 +209,26 @@ fn ascending(values: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
     each.flat_map(|(mean, _, many)| std::iter::repeat_n(mean, many))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gap_is_that_of_kuhn_and_tucker_and_bounds_what_is_missing() {
+        // A quarter of the windows are the first region, the others the second: the largest
+        // likelihood has the masses 1/4 and 3/4, where g is 1 in both.
+        let run = |first, weight| Run {
+            first,
+            end: first + 1,
+            weight,
+        };
+        let runs = [run(0, 0.25), run(1, 0.75)];
+        let gap = |first: f64| Slopes::at(&runs, &[0.0, first, 1.0]).gap();
+        assert!(gap(0.25).abs() < 1e-12);
+        // Half and half: g is 1/2 and 3/2.
+        assert!((gap(0.5) - 0.5).abs() < 1e-12);
+        let missing = 0.25 * libm::log(0.25 / 0.5) + 0.75 * libm::log(0.75 / 0.5);
+        assert!((0.0..gap(0.5)).contains(&missing));
+    }
+}

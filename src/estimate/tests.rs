@@ -371,3 +371,42 @@ fn blocks_that_differ_widen_the_bands() {
     assert!(widths[0] < 1e-4, "{widths:?}");
     assert!((0.25..0.4).contains(&widths[1]), "{widths:?}");
 }
+
+#[test]
+fn ends_of_two_kinds_are_told_apart_in_wide_windows() {
+    // A fifth fails evenly within the first second, the others complete evenly in the third.
+    let mut counted = Vec::new();
+    for number in 0..20_000_u64 {
+        let (what, end) = match number % 5 {
+            0 => (Happening::Failed, number * 50),
+            _ => (Happening::Completed, 2_000_000 + number * 50),
+        };
+        // Polls are half a second apart, and begin at an even phase.
+        let phase = number * 309_017 % 500_000;
+        let to = phase + (end.saturating_sub(phase)).div_ceil(500_000) * 500_000;
+        let from = Span(to.saturating_sub(500_000) * 1_000);
+        counted.push((Window::seen(what, from, Span(to * 1_000)), 1));
+    }
+    let mut blocks = Blocks::default();
+    let seen = Seen {
+        windows: Windows::of(counted),
+        ..Seen::default()
+    };
+    blocks.add(Tick(1), &seen);
+    let estimate = Estimate::of(&blocks, Family::Sojourn, 1).unwrap();
+    let check = |seconds: f64, failed: f64, completed: f64| {
+        let before = estimate
+            .curve
+            .iter()
+            .rev()
+            .find(|point| point.seconds <= seconds);
+        let point = before.unwrap();
+        assert!((point.failed - failed).abs() < 0.01, "{seconds}: {point:?}");
+        assert!(
+            (point.completed - completed).abs() < 0.01,
+            "{seconds}: {point:?}"
+        );
+    };
+    check(1.5, 0.2, 0.0);
+    check(3.5, 0.2, 0.8);
+}

@@ -239,7 +239,46 @@ mod tests {
     use crate::record::blocks::Blocks;
     use crate::record::stints::Stint;
     use crate::record::windows::{Edge, Window};
+    use crate::report::fixture::facts;
     use crate::time::{Span, Tick};
+    use crate::work::ServiceTime;
+
+    /// Works that end evenly between 1 s and 3 s, polled each second, with stamps; the clock of the
+    /// service jumps by so many microseconds half way.
+    fn stamped(jump: i64) -> Times {
+        let mut snapshot = Snapshot::default();
+        for number in 0..4_000_u64 {
+            let sent = Tick(number * 10_000_000);
+            let end = 1_000_000 + number * 977 % 4_000 * 500;
+            let phase = number * 618_034 % 1_000_000;
+            let to = phase + end.saturating_sub(phase).div_ceil(1_000_000) * 1_000_000;
+            let [open, to] = [to.saturating_sub(1_000_000), to].map(|it| Span(it * 1_000));
+            let mut one = Seen::default();
+            let jump = if number < 2_000 { 0 } else { jump };
+            let shown = i64::try_from(sent.0 / 1_000 + end).unwrap() + jump;
+            let stamp = ServiceTime(1_750_000_000_000_001 + shown);
+            let at = [sent, sent + open, sent + to];
+            one.stamps.count(Happening::Completed, stamp, at);
+            one.windows = Windows::of(vec![(Window::seen(Happening::Completed, open, to), 1)]);
+            snapshot.seen.add(sent + to, &one);
+        }
+        snapshot.counts.add(Count::Accepted, 4_000);
+        Times::of(&facts(), &snapshot)
+    }
+
+    #[test]
+    fn stamps_that_contradict_the_polls_are_left_and_it_is_said() {
+        for (jump, method) in [(0, Method::Timestamps), (700_000, Method::Npmle)] {
+            let sojourn = stamped(jump).sojourn.unwrap();
+            assert_eq!(sojourn.method, method);
+            let says = |remark: &String| remark.contains("contradict the polls by");
+            assert_eq!(sojourn.remarks.iter().any(says), jump > 0, "{sojourn:?}");
+            for (place, truth) in [(0, 2.0), (1, 2.8)] {
+                let value = sojourn.estimate.quantiles[place].value.unwrap();
+                assert!((value - truth).abs() < 0.06 * truth, "{value}, not {truth}");
+            }
+        }
+    }
 
     #[test]
     fn a_run_time_shorter_than_the_gaps_of_polls_is_rough() {
