@@ -32,7 +32,7 @@ pub const EXPLORE: f64 = 0.1;
 /// From one lesson to the next.
 const LESSON: Span = Span::from_secs(5);
 /// The shortest gap is this part of the interval.
-const SHORTEST: f64 = 0.1;
+pub const SHORTEST: f64 = 0.1;
 /// And never less than this: the clock of timers is not finer.
 const LEAST_GAP: Span = Span::from_millis(1);
 /// The share of the budget that polls are planned for: what is not planned for it must carry too.

@@ -18,7 +18,7 @@ use super::curve::Curve;
 const MOST_AGES: usize = 10_000;
 
 /// Halvings of the price: from its highest to a billionth of it, to a millionth of itself.
-const HALVINGS: u32 = 50;
+const HALVINGS: u32 = 25;
 
 /// Lengths of time between two polls of a work, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -71,13 +71,6 @@ impl Npmle {
         here(ended) + (here(ended + 1) - here(ended)) * part
     }
 
-    /// The mass that is later than everything seen, or never comes.
-    pub fn beyond(&self) -> f64 {
-        let last = self.regions().last();
-        last.filter(|(region, _)| region.to.is_none())
-            .map_or(0.0, |(_, mass)| mass)
-    }
-
     /// The age by which a share of all has happened, in seconds, and the region in which it lies.
     /// None where it lies beyond.
     pub fn quantile(&self, share: f64) -> Option<(f64, Region)> {

@@ -9,7 +9,7 @@ use super::Facts;
 use super::binomial::float;
 use super::slo::polls_per_work;
 use super::times::{Method, Times};
-use crate::engine::poll_ages;
+use crate::engine::poll_ages::{self, ENOUGH, SHORTEST};
 use crate::estimate::ages::{Ages, Cost, Gaps};
 use crate::estimate::curve::Curve;
 use crate::estimate::npmle::Npmle;
@@ -19,15 +19,10 @@ use crate::record::windows::Happening;
 use crate::scenario::{FirstPoll, Plan, PollPolicy};
 use crate::time::Span;
 
-/// Works that must have been seen to end. With so many the ages are worth nearly what they are
-/// worth with all.
-const ENOUGH: u64 = 300;
 /// Ages in a schedule at most.
 const MOST_AGES: usize = 200;
 /// Of works fewer than this share are open at the last age of a schedule.
 const REST: f64 = 1e-3;
-/// The shortest gap, as a part of the interval of fixed polling at as many polls.
-const SHORTEST: f64 = 0.1;
 
 /// How polls look at works.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +67,7 @@ impl PollAtAges {
         let sojourn = times.sojourn.as_ref().ok()?;
         let estimate = &sojourn.estimate;
         let looks = facts.looks?;
-        if estimate.works - estimate.censored < ENOUGH {
+        if estimate.works - estimate.censored < u64::from(ENOUGH) {
             return None;
         }
         let points = estimate.curve.iter();

@@ -44,8 +44,6 @@ pub struct SelftestOptions {
 
 /// The exit code where a figure is not within what is promised.
 const NOT_WITHIN: u8 = 3;
-/// The exit code of a selftest that the operator broke off.
-const INTERRUPTED: u8 = 130;
 
 /// Runs the selftest, shows and writes its result. The answer is the exit code.
 pub fn selftest(options: &SelftestOptions, out: &mut impl Write) -> Result<u8, Mistake> {
@@ -68,7 +66,7 @@ pub fn selftest(options: &SelftestOptions, out: &mut impl Write) -> Result<u8, M
         Err(Ending::Mistake(mistake)) => return Err(mistake),
         Err(Ending::Interrupted) => {
             screen.say("interrupted: nothing is kept");
-            return Ok(INTERRUPTED);
+            return Ok(signals::INTERRUPTED);
         }
     };
     drop(folder);

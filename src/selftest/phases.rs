@@ -17,9 +17,6 @@ const RUNG: u64 = 3;
 /// keeps it up, and frequent enough for a p99 after some seconds.
 pub const ACCURACY_RATE: f64 = 100.0;
 
-/// The polls of a work on a rung, and its submit.
-pub const REQUESTS_A_WORK: f64 = 3.0;
-
 fn part(whole: Span, hundredths: u64, least: Span) -> Span {
     // In whole milliseconds: a scenario writes it down.
     let part = Span::from_millis(whole.0 / 1_000_000 * hundredths / 100);

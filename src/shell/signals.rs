@@ -3,7 +3,8 @@
 use std::io;
 use std::thread;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::orders::Orders;
@@ -15,18 +16,22 @@ const NOTICES: [&str; 2] = [
 ];
 
 /// The exit code of an interrupted run.
-pub const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
+
+/// What waits for signals, and both of those that are waited for.
+fn signals() -> io::Result<(Runtime, Signal, Signal)> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let inside = runtime.enter();
+    let interrupt = signal(SignalKind::interrupt())?;
+    let terminate = signal(SignalKind::terminate())?;
+    drop(inside);
+    Ok((runtime, interrupt, terminate))
+}
 
 /// Listens on a thread of its own for the life of the process; each signal is passed on as it
 /// comes, and `tell` is given a sentence for the operator.
 pub fn listen(orders: Orders, tell: impl Fn(&str) + Send + 'static) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let inside = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    drop(inside);
+    let (runtime, mut interrupt, mut terminate) = signals()?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -39,7 +44,7 @@ pub fn listen(orders: Orders, tell: impl Fn(&str) + Send + 'static) -> io::Resul
                     let is_heard = match step {
                         0 => orders.stop_load(),
                         1 => orders.stop_run(),
-                        _ => std::process::exit(INTERRUPTED),
+                        _ => std::process::exit(INTERRUPTED.into()),
                     };
                     // Where the shards are gone already the report is being written: nothing to
                     // stop.
@@ -61,13 +66,7 @@ pub fn stop_runs(
     mut runs: UnboundedReceiver<Orders>,
     interrupted: std::sync::mpsc::Sender<()>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let inside = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    drop(inside);
+    let (runtime, mut interrupt, mut terminate) = signals()?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -93,7 +92,7 @@ pub fn stop_runs(
 /// The first signal is told, the second ends the process.
 fn heard(again: bool, interrupted: &std::sync::mpsc::Sender<()>) -> bool {
     if again {
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     }
     // Where the command is over already there is nothing to interrupt.
     let _ = interrupted.send(());
