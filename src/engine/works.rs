@@ -128,7 +128,7 @@ pub struct WorkTable {
     free: Vec<u32>,
     long_ids: Aside,
     urls: Aside,
-    /// Between which ages the work at a place began; 4 bytes a place up to the last that did, as seen.
+    /// Between which ages the work at a place began: 4 bytes a place, up to the last one seen to.
     begun: Chunks<(Edge, Edge)>,
 }
 
