@@ -162,6 +162,13 @@ impl<'a> Cursor<'a> {
         self.at(key).value() == Some(&Value::Bool(true))
     }
 
+    /// Lengths of time of the list at a key.
+    pub(super) fn spans(&self, key: &str) -> Vec<Span> {
+        let items = self.items(key);
+        let span = |item: &Self| item.own_text().and_then(Span::parse);
+        items.iter().filter_map(span).collect()
+    }
+
     /// A law at a key.
     pub(super) fn law(&self, key: &str) -> Law {
         Law::parse(self.text(key)).unwrap_or(Law::Fixed(Span::ZERO))
@@ -185,7 +192,12 @@ impl<'a> Cursor<'a> {
 
     /// A reference to a secret at a key, if there is one.
     pub(super) fn secret(&self, key: &str) -> Option<SecretRef> {
-        let (is_variable, name) = kind::secret(self.text(key))?;
+        self.at(key).own_secret()
+    }
+
+    /// This value, if it is a reference to a secret.
+    pub(super) fn own_secret(&self) -> Option<SecretRef> {
+        let (is_variable, name) = kind::secret(self.own_text()?)?;
         Some(if is_variable {
             SecretRef::Env(name.to_owned())
         } else {

@@ -34,6 +34,12 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `env:NAME` or `file:PATH`.
     Secret,
+    /// References to secrets.
+    Secrets,
+    /// Lengths of time.
+    Durations,
+    /// An http or https URL without user, query and fragment.
+    Url,
     /// `"simulator"` or an http or https URL without user, query and fragment.
     BaseUrl,
     /// Origins, `scheme://host[:port]`.
@@ -94,6 +100,9 @@ impl Kind {
                 .collect::<Vec<_>>()
                 .join(" or "),
             Self::Secret => "a reference, \"env:NAME\" or \"file:PATH\"".to_owned(),
+            Self::Secrets => "a list of references, \"env:NAME\" or \"file:PATH\"".to_owned(),
+            Self::Durations => "a list of durations such as [\"5s\", \"5m\"]".to_owned(),
+            Self::Url => "a URL such as \"https://hooks.example.com\"".to_owned(),
             Self::BaseUrl => {
                 "\"simulator\", or a URL such as \"https://ai.example.com\"".to_owned()
             }
@@ -179,6 +188,7 @@ impl Kind {
                     .then_some(())
                     .ok_or_else(|| "a literal, which is not shown".to_owned());
             }
+            Self::Url => return base_url(text),
             Self::BaseUrl => {
                 return if text == "simulator" {
                     Ok(())
@@ -226,6 +236,8 @@ impl Kind {
             Self::Scalars => Self::Scalar,
             Self::Texts => Self::Text,
             Self::Tables => Self::Table,
+            Self::Secrets => Self::Secret,
+            Self::Durations => Self::Duration,
             Self::Origins => {
                 return list.iter().try_for_each(|node| match &node.value {
                     Value::Text(text) => origin(text),
@@ -262,6 +274,13 @@ impl Kind {
             }
             Self::Choice(words) => json!({"enum": words}),
             Self::Secret => json!({"type": "string", "pattern": "^(env|file):.+$"}),
+            Self::Secrets => {
+                json!({"type": "array", "items": {"type": "string", "pattern": "^(env|file):.+$"}})
+            }
+            Self::Durations => {
+                json!({"type": "array", "items": {"type": "string", "pattern": DURATION}})
+            }
+            Self::Url => json!({"type": "string", "pattern": "^https?://[^@?#]+$"}),
             Self::BaseUrl => json!({"type": "string", "pattern": "^(simulator|https?://[^@?#]+)$"}),
             Self::Origins => {
                 json!({"type": "array", "items": {"type": "string", "pattern": "^https?://[^@/?#]+$"}})
