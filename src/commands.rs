@@ -17,7 +17,9 @@ use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
 use crate::scenario::schema::schema_text;
 use crate::shell::limits::cores;
-use crate::shell::run_directory::{HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WINDOWS, WORKS};
+use crate::shell::run_directory::{
+    CALLBACKS, HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WINDOWS, WORKS,
+};
 use crate::shell::screen::{self, Show};
 use crate::shell::secret;
 use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
@@ -270,6 +272,11 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
     let works = fs::File::open(path(WORKS)).map_err(|error| missing(&path(WORKS), &error))?;
     // Runs of earlier versions have none.
     let windows = fs::read(path(WINDOWS)).unwrap_or_default();
+    // A run that heard no callbacks has none either.
+    let mut callbacks: Box<dyn io::Read> = match fs::File::open(path(CALLBACKS)) {
+        Ok(file) => Box::new(io::BufReader::new(file)),
+        Err(_) => Box::new(io::empty()),
+    };
     let written = fs::read(path(SUMMARY)).ok();
     let mut facts = Facts::of(&plan);
     facts.run_dir = flags.run_dir.display().to_string();
@@ -278,6 +285,7 @@ fn render(flags: &Report, out: &mut impl Write) -> Result<u8, Mistake> {
         windows: &windows,
         histograms: &histograms,
         works: &mut io::BufReader::new(works),
+        callbacks: &mut *callbacks,
         summary: written.as_deref(),
     };
     let rebuilt = rebuild(facts, files).map_err(|error| Mistake(error.to_string()))?;

@@ -332,8 +332,13 @@ impl Engine {
         std::mem::take(&mut self.settled)
     }
 
-    /// Callbacks, and works that were told both ways, since the last call; none where the plan wants
-    /// no rows.
+    /// How many rows [`Engine::take_calls`] would yield.
+    pub fn call_rows(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Callbacks, and works that were told both ways, since the last call; none where the plan
+    /// wants no rows.
     pub fn take_calls(&mut self) -> Vec<CallNote> {
         std::mem::take(&mut self.calls)
     }

@@ -5,6 +5,7 @@
 //! run goes on, and `rebuild` makes a [`Snapshot`] from those files again.
 
 pub mod binomial;
+pub mod calls;
 pub mod cost;
 pub mod csv;
 pub mod curve;
@@ -27,10 +28,11 @@ mod fixture;
 
 use crate::record::Metric;
 use crate::record::area::AreaBooks;
+use crate::record::bursts::Burst;
 use crate::record::disturbance::Disturbances;
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
-use crate::scenario::{Base, Lane, Plan, Slo, ValidityLimits};
+use crate::scenario::{Base, Lane, Mode, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
 pub use cost::{Cost, Memory};
@@ -78,6 +80,8 @@ pub struct Facts {
     pub client: Option<Lane>,
     /// How many shards offered the load.
     pub shards: u64,
+    /// How the ends of works were learned.
+    pub mode: Mode,
     /// What the generator's threads spent on a processor, in whole microseconds; none of a run that
     /// was killed.
     pub cpu: Option<Span>,
@@ -123,6 +127,7 @@ impl Facts {
             insecure: plan.http.insecure,
             client: Some(plan.http.lane),
             shards: 1,
+            mode: plan.observe.mode,
             cpu: None,
             memory: None,
             rate_limit_family: None,
@@ -339,6 +344,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// How unevenly callbacks came; nothing where none came, or `callbacks.csv` has no rows, from
+    /// which it is made again.
+    pub fn bursts(&self) -> Vec<Burst> {
+        if self.facts.has_rows {
+            self.snapshot.bursts.until(self.snapshot.end)
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Judges a run: `reasons` are those that only its world can know (clock, descriptors,
     /// processor, shards, journal); lateness and books are judged here.
     pub fn new(plan: &Plan, facts: Facts, snapshot: Snapshot, reasons: Vec<Reason>) -> Self {

@@ -180,8 +180,7 @@ fn carry_out(
 ) -> Result<Done, Mistake> {
     let plan = &scenario.plan;
     let mut facts = venue.facts();
-    let load = crate::arrival::length(&plan.load);
-    let mut directory = RunDirectory::create(path, &scenario.resolved, load, plan.report)?;
+    let mut directory = RunDirectory::create(path, &scenario.resolved, plan)?;
     let columns = screen::columns(io::stderr());
     for line in prepare::opening(&facts, path, &venue.warnings(), columns) {
         screen.say(&line);

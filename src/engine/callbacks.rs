@@ -162,7 +162,9 @@ impl Engine {
         let deadline = self.plan.observe.deadline;
         let entry = self.heard.as_mut().and_then(|heard| heard.get_mut(key));
         let Some(entry) = entry else { return };
-        let since_last = (entry.calls > 0).then(|| at.since(entry.last_call));
+        // In whole microseconds, so that the files tell the same.
+        let micros = |tick: Tick| Tick(tick.0 - tick.0 % 1_000);
+        let since_last = (entry.calls > 0).then(|| micros(at).since(micros(entry.last_call)));
         let is_repeated =
             entry.calls > 0 && notice.delivery.is_some() && notice.delivery == entry.delivery;
         entry.calls += 1;

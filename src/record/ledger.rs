@@ -115,7 +115,8 @@ counts! {
     CallbacksUnaccepted, "callbacks_not_accepted", Callbacks;
     /// Duplicates that carried the delivery id of the callback before them.
     CallbacksRepeated, "callbacks_same_delivery", Callbacks;
-    /// Those of works of which one had come within `poll.remember`: the end event of `callback_gap`.
+    /// Those of works of which one had come within `poll.remember`: the end event of
+    /// `callback_gap`.
     CallbacksAgain, "callbacks_again", Callbacks;
     /// Those whose signature does not fit.
     CallbacksUnverified, "callbacks_unverified", Callbacks;

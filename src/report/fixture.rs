@@ -35,6 +35,7 @@ pub(super) fn facts() -> Facts {
         insecure: false,
         client: Some(Lane::Direct),
         shards: 3,
+        mode: crate::scenario::Mode::Poll,
         cpu: Some(Span(250_123_000)),
         memory: Some(Memory {
             peak: 21_500_000,

@@ -11,9 +11,9 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::csv::BACKLOG_AREA;
 use super::hlog::{self, tick};
-use super::seen;
 use super::summary::{self, Recalled};
 use super::{EndedBy, Facts, Reason, check_area, text::number};
+use super::{calls, seen};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
 use crate::record::area::AreaBooks;
@@ -37,6 +37,8 @@ pub struct Files<'a> {
     pub histograms: &'a [u8],
     /// `works.csv`, read in one pass: it may be larger than memory.
     pub works: &'a mut dyn io::Read,
+    /// `callbacks.csv`, likewise; nothing of a run that heard none.
+    pub callbacks: &'a mut dyn io::Read,
     /// `summary.json`; a run that was killed has none.
     pub summary: Option<&'a [u8]>,
 }
@@ -89,6 +91,7 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         windows,
         histograms,
         works,
+        callbacks,
         summary: earlier,
     } = files;
     let (rows, rows_torn) = intervals(written)?;
@@ -121,6 +124,8 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
     let mut area = facts.has_rows.then(|| AreaBooks::of(&rows));
     let (stuck, works_torn) = read_works(works, &snapshot, earlier, area.as_mut())?;
     snapshot.stuck = stuck;
+    let (bursts, attempts, callbacks_torn) = calls::read(callbacks, end)?;
+    (snapshot.bursts, snapshot.attempts) = (bursts, attempts);
     if facts.ended_by == EndedBy::Killed {
         facts.notes.push(format!(
             "the run was killed: this report ends at its last whole interval, at {}; \
@@ -136,6 +141,7 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         ("histograms.hlog", log.torn),
         ("windows.csv", windows_torn),
         ("works.csv", works_torn),
+        ("callbacks.csv", callbacks_torn),
     ] {
         if torn {
             facts

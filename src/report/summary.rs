@@ -1,5 +1,6 @@
 //! `summary.json`: the result of a run for machines. The shapes of the file live here.
 
+mod calls;
 mod disturbed;
 mod times;
 
@@ -67,6 +68,8 @@ struct Summary<'a> {
     times: times::Shape<'a>,
     poll_at_ages: Option<times::Schedule>,
     stuck: Vec<Stuck<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callbacks: Option<calls::Shape>,
     anomalies: Object<u64>,
     slo: Vec<Promise<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -268,6 +271,7 @@ fn shape(report: &Report) -> Summary<'_> {
                 count: *count,
             })
             .collect(),
+        callbacks: calls::Shape::of(report),
         anomalies: Object(counts(report, Group::Anomalies).collect()),
         slo: report.slo.iter().map(Promise::from).collect(),
         disturbances: facts.disturbances.as_ref().map(Disturbed::from),

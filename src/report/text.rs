@@ -2,6 +2,7 @@
 //! worry the reader. As wide as the terminal, readable without colour; the shell strips the styles
 //! where they would not show.
 
+mod calls;
 pub mod number;
 mod poll_ages;
 mod table;
@@ -75,6 +76,7 @@ fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     table::write(out, report, columns)?;
     times::write(out, report, columns)?;
     poll_ages::write(out, report, columns)?;
+    calls::write(out, report, columns)?;
     worries(out, report, columns)?;
     section(out, "files")?;
     writeln!(out, "  {}", report.facts.run_dir)

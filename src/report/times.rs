@@ -159,6 +159,13 @@ fn told(method: Method, estimate: Option<Estimate>, mut remarks: Vec<String>) ->
 /// Whether every accepted work has its window: what is not seen to end is a window too, and without
 /// those only the quick ones would be left.
 fn is_whole(facts: &Facts, snapshot: &Snapshot, windows: &Windows) -> Result<(), String> {
+    if !facts.mode.polls_to_the_end() {
+        return Err(format!(
+            "not identified: in mode {} a callback ends the asking, so which works are polled for \
+             long depends on when they end",
+            facts.mode.word()
+        ));
+    }
     let accepted = snapshot.counts.get(Count::Accepted);
     if accepted == 0 {
         return Err("no work was accepted".to_owned());

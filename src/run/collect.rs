@@ -5,6 +5,7 @@ use tokio::sync::mpsc::Receiver;
 use super::pace::Pace;
 use crate::record::Metric;
 use crate::record::area::AreaBooks;
+use crate::record::calls::CallNote;
 use crate::record::interval::Interval;
 use crate::record::ledger::Count;
 use crate::record::merge::Merge;
@@ -97,6 +98,7 @@ impl Collector {
         while let Some((shard, message)) = messages.blocking_recv() {
             match message {
                 Message::Settled(settled) => self.settled(&settled),
+                Message::Calls(calls) => self.calls(&calls),
                 Message::Interval(interval, health) => {
                     self.shards[shard].health = health;
                     self.merge.put(shard, *interval);
@@ -152,6 +154,11 @@ impl Collector {
             }
         }
         let written = self.directory.settled(settled);
+        self.note(written);
+    }
+
+    fn calls(&mut self, calls: &[CallNote]) {
+        let written = self.directory.calls(calls);
         self.note(written);
     }
 
@@ -223,6 +230,7 @@ impl Collector {
             if let Some(finished) = finished {
                 self.shards[shard].health = finished.health;
                 self.settled(&finished.settled);
+                self.calls(&finished.calls);
                 for interval in finished.intervals {
                     self.merge.put(shard, interval);
                 }
@@ -286,8 +294,7 @@ mod tests {
                     [target]\nbase_url = 'simulator'";
         let plan = resolve::read(text, &[], &|_| Err(String::new())).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let load = crate::arrival::length(&plan.load);
-        let directory = RunDirectory::create(folder.path(), text, load, plan.report).unwrap();
+        let directory = RunDirectory::create(folder.path(), text, &plan).unwrap();
         let (orders, inbounds) = Orders::new(RunClock::starting_in(Span::ZERO), shards);
         let screen = Screen::new(Show::Nothing);
         let mut collector = Collector::new(

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::mistake::Mistakes;
 use super::profile::rule;
 use super::resolve::ReadFile;
-use super::{BodyForm, Pointer, PollShape, Profile, SecretRef, TerminalRule};
+use super::{BodyForm, Pointer, Poll, PollPolicy, PollShape, Profile, SecretRef, TerminalRule};
 use crate::random::{Purpose, unit_at};
 use crate::time::{Span, Tick};
 
@@ -211,7 +211,7 @@ impl CallbackPlan {
 /// Reads `[observe]`.
 pub(super) fn observe(
     at: &Cursor<'_>,
-    api: &Profile,
+    (api, poll): (&Profile, &Poll),
     read: ReadFile<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Observe {
@@ -228,10 +228,36 @@ pub(super) fn observe(
         let found = format!("\"{}\"", at.text("mode"));
         mistakes.add(mode.path(), mode.place(), found, expected, hint);
     }
+    together(at, mode, poll, mistakes);
     Observe {
         mode,
         deadline: at.span("deadline"),
         callback: callback(&at.at("callback"), mode, api, read, mistakes),
+    }
+}
+
+/// What the way of polling and the mode do not have in common.
+fn together(at: &Cursor<'_>, mode: Mode, poll: &Poll, mistakes: &mut Mistakes<'_>) {
+    let mut refuse = |key: &str, found: &str, expected: &str| {
+        let at = at.at(key);
+        mistakes.add(at.path(), at.place(), found, expected, None);
+    };
+    if matches!(poll.policy, PollPolicy::Optimal { .. }) && !mode.polls_to_the_end() {
+        let expected = "\"poll\" or \"both\": the policy optimal learns from works that are polled to \
+                        their end";
+        refuse("mode", mode.word(), expected);
+    }
+    if mode == Mode::Callback && poll.recheck > 0.0 {
+        refuse(
+            "mode",
+            "\"callback\" with poll.recheck",
+            "no polls where only callbacks tell",
+        );
+    }
+    if mode == Mode::Hybrid && at.span("deadline") >= poll.give_up_after {
+        let found = at.text("deadline");
+        let expected = "a deadline before poll.give_up_after, when works are given up";
+        refuse("deadline", found, expected);
     }
 }
 
@@ -382,5 +408,88 @@ fn fault(at: &Cursor<'_>) -> ReceiverFault {
             Some(_) => Tick::ZERO + at.span("at") + at.span("for"),
             None => Tick::NEVER,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::resolve::read;
+
+    const GOOD: &str = "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
+                        duration = '1s'\n";
+
+    fn found(more: &str) -> Vec<(String, String)> {
+        let none = |_: &str| Err("no file".to_owned());
+        let mistakes = read(&format!("{GOOD}{more}"), &[], &none)
+            .err()
+            .unwrap_or_default();
+        let said = |mistake: &crate::scenario::mistake::Mistake| {
+            (mistake.path.clone(), format!("{mistake:?}"))
+        };
+        mistakes.iter().map(said).collect()
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_with_its_place() {
+        let check = |more: &str, path: &str, word: &str| {
+            let found = found(more);
+            assert!(
+                found
+                    .iter()
+                    .any(|(at, said)| at == path && said.contains(word)),
+                "{more}: {found:?}"
+            );
+        };
+        check("[api.poll]\nby = 'none'", "observe.mode", "api.poll.by");
+        check(
+            "[poll]\npolicy = 'optimal'\n[observe]\nmode = 'hybrid'",
+            "observe.mode",
+            "optimal",
+        );
+        check(
+            "[poll]\nrecheck = 0.5\n[observe]\nmode = 'callback'",
+            "observe.mode",
+            "recheck",
+        );
+        check(
+            "[observe]\nmode = 'hybrid'\ndeadline = '2m'",
+            "observe.deadline",
+            "give_up_after",
+        );
+        check(
+            "[observe]\nmode = 'both'\ncallback = { url = 'server', find = 'url' }",
+            "observe.callback.find",
+            "one URL",
+        );
+        check(
+            "[observe]\nmode = 'both'\ncallback = { tls_key = 'env:KEY' }",
+            "observe.callback",
+            "tls_cert",
+        );
+        check(
+            "[observe]\ncallback = { signature = { scheme = 'github', secrets = [] } }",
+            "observe.callback.signature.secrets",
+            "at least one",
+        );
+    }
+
+    #[test]
+    fn a_fault_of_the_receiver_follows_from_seed_number_and_time() {
+        let text = format!(
+            "{GOOD}[observe]\nmode = 'both'\n[[observe.callback.faults]]\nkind = 'status'\n\
+             status = 410\nat = '10s'\nfor = '5s'\n[[observe.callback.faults]]\nkind = 'slow'\n\
+             delay = '2s'\nratio = 0.25\n"
+        );
+        let plan = read(&text, &[], &|_| Err(String::new())).unwrap();
+        let callback = &plan.observe.callback;
+        let at = |seconds| Tick::ZERO + Span::from_secs(seconds);
+        let fault = |n, seconds| callback.fault(7, n, at(seconds));
+        assert_eq!(fault(0, 10), Some(ReceiverFaultKind::Status(410)));
+        assert!(!matches!(fault(0, 15), Some(ReceiverFaultKind::Status(_))));
+        let slow = (0..10_000).filter(|n| fault(*n, 0).is_some()).count();
+        // Four standard deviations of a binomial count are 173.
+        assert!(slow.abs_diff(2_500) < 174, "{slow}");
+        assert!((0..100).all(|n| fault(n, 0) == fault(n, 0)));
     }
 }

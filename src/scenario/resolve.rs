@@ -67,7 +67,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
         target: target(&top.at("target")),
         http: http::http(&top.at("http"), read, mistakes),
         simulator: simulator(&top.at("simulator"), mistakes),
-        observe: observe::observe(&top.at("observe"), &api, read, mistakes),
+        observe: observe::observe(&top.at("observe"), (&api, &poll), read, mistakes),
         load,
         submit,
         poll,

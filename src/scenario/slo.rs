@@ -4,7 +4,7 @@ use super::{Judge, Rate, Relation, Slo, Statistic};
 use crate::time::Span;
 
 /// Metrics that a promise may be about; each has the statistics of [`STATISTICS`].
-pub const METRICS: [&str; 14] = [
+pub const METRICS: [&str; 17] = [
     "accept_latency",
     "accept_service_time",
     "closed_loop_latency",
@@ -19,6 +19,9 @@ pub const METRICS: [&str; 14] = [
     "poll_lag",
     "generator_lag",
     "stamp_delay",
+    "callback_ahead",
+    "poll_ahead",
+    "callback_gap",
 ];
 
 /// Counts of the ledger.
@@ -56,6 +59,30 @@ pub const REQUESTS: [&str; 13] = [
     "new_connections",
     "hint_clamps",
     "gate_closures",
+];
+
+/// Counts of callbacks.
+pub const CALLBACKS: [&str; 20] = [
+    "callbacks",
+    "callbacks_first",
+    "callbacks_not_terminal",
+    "callbacks_unreadable",
+    "callbacks_refused",
+    "callbacks_not_accepted",
+    "callbacks_same_delivery",
+    "callbacks_again",
+    "callbacks_unverified",
+    "callbacks_parked",
+    "callbacks_late",
+    "callbacks_overdue",
+    "callbacks_swept",
+    "pairs_callback_first",
+    "pairs_poll_first",
+    "polls_behind_callback",
+    "receiver_bad_token",
+    "receiver_malformed",
+    "receiver_timed_out",
+    "receiver_evicted",
 ];
 
 /// Promises that a service can break.
@@ -109,7 +136,7 @@ impl Slo {
                 "`{subject}` needs a statistic, such as {subject}.p99"
             ));
         }
-        let count = [&LEDGER[..], &REQUESTS, &ANOMALIES]
+        let count = [&LEDGER[..], &REQUESTS, &CALLBACKS, &ANOMALIES]
             .iter()
             .any(|names| names.contains(&subject));
         let bound = if statistic.is_some() {
@@ -160,6 +187,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(LEDGER)
         .chain(REQUESTS)
+        .chain(CALLBACKS)
         .chain(ANOMALIES)
         .chain(RATIOS)
         .chain([ACHIEVED_RATE])

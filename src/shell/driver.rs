@@ -21,6 +21,7 @@ use super::orders::{Order, Orders};
 use super::requests::Requests;
 use super::watchdog::{Late, Probes};
 use crate::engine::{Effect, Engine, Input, Refusal};
+use crate::record::calls::CallNote;
 use crate::record::disturbance::Disturbances;
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
@@ -43,6 +44,8 @@ const CPU_INTERVALS: usize = 10;
 pub enum Message {
     /// Submissions that have settled.
     Settled(Vec<Settled>),
+    /// Callbacks, and works whose end was told both ways.
+    Calls(Vec<CallNote>),
     /// An interval that has ended, and how the shard is doing.
     Interval(Box<Interval>, Health),
     /// Its own part of the run was over then. It goes on hearing the others until all are.
@@ -123,6 +126,8 @@ pub struct Finished {
     pub intervals: Vec<Interval>,
     /// The same for rows.
     pub settled: Vec<Settled>,
+    /// The same for rows of callbacks.
+    pub calls: Vec<CallNote>,
     /// How the shard has been doing.
     pub health: Health,
     /// When it did not read what had come; none of a shard that is not probed.
@@ -146,6 +151,7 @@ impl Finished {
             announced: engine.announced_limit(),
             intervals: engine.take_intervals(),
             settled: engine.take_settled(),
+            calls: engine.take_calls(),
             health: Health::default(),
             disturbances: None,
             interrupted: false,
@@ -336,6 +342,14 @@ impl Driver {
             let settled = self.engine.take_settled();
             let rows = settled.len() as u64;
             if self.reports.send(Message::Settled(settled)).is_err() {
+                self.health.rows_lost += rows;
+            }
+        }
+        let held = self.engine.call_rows();
+        if held >= ROWS_A_MESSAGE || (held > 0 && !ended.is_empty()) {
+            let calls = self.engine.take_calls();
+            let rows = calls.len() as u64;
+            if self.reports.send(Message::Calls(calls)).is_err() {
                 self.health.rows_lost += rows;
             }
         }

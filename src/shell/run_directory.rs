@@ -4,15 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::arrival::length;
+use crate::record::calls::CallNote;
 use crate::record::interval::Interval;
 use crate::record::row::Settled;
+use crate::report::calls::{CallWriter, PairWriter};
 use crate::report::csv::{IntervalWriter, WorkWriter};
 use crate::report::failures::Failures;
 use crate::report::hlog;
 use crate::report::seen::SeenWriter;
-use crate::scenario::ReportPlan;
 use crate::scenario::earlier::CURVE;
-use crate::time::Span;
+use crate::scenario::{Mode, Plan};
 use crate::work::Outcome;
 
 /// The resolved scenario.
@@ -27,6 +29,10 @@ pub const WORKS: &str = "works.csv";
 pub const HISTOGRAMS: &str = "histograms.hlog";
 /// Between which ages works ended.
 pub const WINDOWS: &str = "windows.csv";
+/// A row a callback, where the mode hears them.
+pub const CALLBACKS: &str = "callbacks.csv";
+/// A row for each work whose end was told both ways, in mode both.
+pub const PAIRS: &str = "pairs.csv";
 /// Bodies that explain.
 pub const FAILURES: &str = "failures.jsonl";
 
@@ -52,6 +58,9 @@ pub struct RunDirectory {
     works: WorkWriter<BufWriter<File>>,
     intervals: IntervalWriter<BufWriter<File>>,
     windows: SeenWriter<BufWriter<File>>,
+    /// None where no callbacks are heard.
+    calls: Option<CallWriter<BufWriter<File>>>,
+    pairs: Option<PairWriter<BufWriter<File>>>,
     histograms: BufWriter<File>,
     coarse: hlog::Coarse,
     failure_lines: BufWriter<File>,
@@ -60,12 +69,8 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// Makes the directory and opens its files. A directory that holds a run already is refused.
-    pub fn create(
-        path: &Path,
-        scenario: &str,
-        load: Span,
-        report: ReportPlan,
-    ) -> Result<Self, Unwritable> {
+    pub fn create(path: &Path, scenario: &str, plan: &Plan) -> Result<Self, Unwritable> {
+        let (load, mode) = (length(&plan.load), plan.observe.mode);
         let at = |name: &str| path.join(name);
         fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
         if at(WORKS).exists() {
@@ -87,11 +92,22 @@ impl RunDirectory {
                 .map_err(|error| unwritable(&at(INTERVALS), &error))?,
             windows: SeenWriter::new(open(WINDOWS)?, load)
                 .map_err(|error| unwritable(&at(WINDOWS), &error))?,
+            calls: (mode.hears_callbacks())
+                .then(|| {
+                    CallWriter::new(open(CALLBACKS)?)
+                        .map_err(|error| unwritable(&at(CALLBACKS), &error))
+                })
+                .transpose()?,
+            pairs: (mode == Mode::Both)
+                .then(|| {
+                    PairWriter::new(open(PAIRS)?).map_err(|error| unwritable(&at(PAIRS), &error))
+                })
+                .transpose()?,
             histograms: open(HISTOGRAMS)?,
             coarse: hlog::Coarse::new(load),
             failure_lines: open(FAILURES)?,
-            failures: Failures::new(report),
-            has_rows: report.works,
+            failures: Failures::new(plan.report),
+            has_rows: plan.report.works,
             path: path.to_owned(),
         })
     }
@@ -121,6 +137,26 @@ impl RunDirectory {
             self.failures
                 .write(&mut self.failure_lines, one)
                 .map_err(|error| unwritable(&self.path.join(FAILURES), &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of callbacks, and of works whose end was told both ways.
+    pub fn calls(&mut self, calls: &[CallNote]) -> Written {
+        for note in calls {
+            match note {
+                CallNote::Call(row) => {
+                    if let Some(to) = &mut self.calls {
+                        to.write(row)
+                            .map_err(|error| self.failed(CALLBACKS, &error))?;
+                    }
+                }
+                CallNote::Pair(row) => {
+                    if let Some(to) = &mut self.pairs {
+                        to.write(row).map_err(|error| self.failed(PAIRS, &error))?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -172,6 +208,12 @@ impl RunDirectory {
         self.windows
             .flush()
             .map_err(|error| self.failed(WINDOWS, &error))?;
+        if let Some(to) = &mut self.calls {
+            to.flush().map_err(|error| self.failed(CALLBACKS, &error))?;
+        }
+        if let Some(to) = &mut self.pairs {
+            to.flush().map_err(|error| self.failed(PAIRS, &error))?;
+        }
         self.failure_lines
             .flush()
             .map_err(|error| self.failed(FAILURES, &error))?;

@@ -121,6 +121,10 @@ impl Play {
         if held >= ROWS_A_MESSAGE || (held > 0 && !ended.is_empty()) {
             reports.send_waiting(Message::Settled(engine.take_settled()));
         }
+        let held = engine.call_rows();
+        if held >= ROWS_A_MESSAGE || (held > 0 && !ended.is_empty()) {
+            reports.send_waiting(Message::Calls(engine.take_calls()));
+        }
         let has_ended = !ended.is_empty();
         for interval in ended {
             let message = Message::Interval(Box::new(interval), Health::default());

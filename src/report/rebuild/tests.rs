@@ -23,6 +23,7 @@ impl Directory {
             windows: &self.windows,
             histograms: &self.histograms,
             works: &mut self.works.as_slice(),
+            callbacks: &mut io::empty(),
             summary,
         };
         rebuild(facts, files).unwrap()
@@ -226,6 +227,7 @@ fn damage_in_the_middle_names_file_line_and_cell() {
             windows: &files.windows,
             histograms: &files.histograms,
             works: &mut files.works.as_slice(),
+            callbacks: &mut io::empty(),
             summary: None,
         },
     )
@@ -244,6 +246,7 @@ fn files_that_were_never_written_are_an_empty_run() {
         windows: b"",
         histograms: b"",
         works: &mut &b"seq,sta"[..],
+        callbacks: &mut io::empty(),
         summary: None,
     };
     let empty = rebuild(planned(), nothing).unwrap();
@@ -270,6 +273,7 @@ fn works_after_the_last_whole_interval_are_none_of_the_report() {
             windows: &files.windows,
             histograms: histograms.as_bytes(),
             works: &mut files.works.as_slice(),
+            callbacks: &mut io::empty(),
             summary: None,
         };
         rebuild(planned(), files).unwrap().snapshot
@@ -314,6 +318,7 @@ proptest! {
             windows: &files.windows,
             histograms: &files.histograms[..h],
             works: &mut &files.works[..w],
+            callbacks: &mut io::empty(),
             summary: None,
         });
         let read = read.map_err(|error| TestCaseError::fail(error.to_string()))?;

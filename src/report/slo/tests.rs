@@ -239,7 +239,7 @@ fn bounds_miss_the_truth_in_at_most_five_of_a_hundred_runs() {
 fn a_promise_can_be_made_of_everything_that_is_measured_and_of_nothing_else() {
     use crate::record::CATALOGUE;
     use crate::record::ledger::Group;
-    use crate::scenario::slo::{ANOMALIES, LEDGER, METRICS, REQUESTS};
+    use crate::scenario::slo::{ANOMALIES, CALLBACKS, LEDGER, METRICS, REQUESTS};
     let sorted = |names: Vec<&'static str>| {
         let mut names = names;
         names.sort_unstable();
@@ -248,7 +248,7 @@ fn a_promise_can_be_made_of_everything_that_is_measured_and_of_nothing_else() {
     let metrics = CATALOGUE.iter().map(|row| row.name).collect();
     assert_eq!(sorted(METRICS.to_vec()), sorted(metrics));
     let snapshot = Snapshot::default();
-    let named = [&LEDGER[..], &REQUESTS, &ANOMALIES].concat();
+    let named = [&LEDGER[..], &REQUESTS, &CALLBACKS, &ANOMALIES].concat();
     assert!(named.iter().all(|name| count(&snapshot, name).is_some()));
     for counted in Count::ALL {
         let promised = named.contains(&counted.name());

@@ -1,0 +1,78 @@
+//! The callbacks, as `summary.json` has them: only where the mode hears any.
+
+use serde::Serialize;
+
+use super::{Object, counts, micro, nano};
+use crate::record::bursts::Burst;
+use crate::record::ledger::{Count, Group};
+use crate::report::Report;
+use crate::report::calls::{Attempt, attempts};
+
+/// `callbacks`.
+#[derive(Serialize)]
+pub(super) struct Shape {
+    mode: &'static str,
+    #[serde(flatten)]
+    counts: Object<u64>,
+    /// Accepted works of which no terminal callback was heard.
+    works_without: u64,
+    bursts: Vec<Peak>,
+    attempts: Vec<Again>,
+}
+
+#[derive(Serialize)]
+struct Peak {
+    window_s: f64,
+    most: u64,
+    mean: f64,
+    dispersion: f64,
+}
+
+#[derive(Serialize)]
+struct Again {
+    attempt: u32,
+    count: u64,
+    mean_s: f64,
+    least_s: f64,
+    most_s: f64,
+}
+
+impl Shape {
+    pub(super) fn of(report: &Report) -> Option<Self> {
+        let snapshot = &report.snapshot;
+        let count = |what| snapshot.counts.get(what);
+        report.facts.mode.hears_callbacks().then(|| Self {
+            mode: report.facts.mode.word(),
+            counts: Object(counts(report, Group::Callbacks).collect()),
+            works_without: count(Count::Accepted).saturating_sub(count(Count::CallbacksFirst)),
+            bursts: report.bursts().iter().map(Peak::from).collect(),
+            attempts: attempts(&snapshot.attempts)
+                .iter()
+                .map(Again::from)
+                .collect(),
+        })
+    }
+}
+
+impl From<&Burst> for Peak {
+    fn from(from: &Burst) -> Self {
+        Self {
+            window_s: from.window.seconds(),
+            most: from.most,
+            mean: nano(from.mean),
+            dispersion: nano(from.dispersion),
+        }
+    }
+}
+
+impl From<&Attempt> for Again {
+    fn from(from: &Attempt) -> Self {
+        Self {
+            attempt: from.number,
+            count: from.count,
+            mean_s: micro(from.mean),
+            least_s: micro(from.least.seconds()),
+            most_s: micro(from.most.seconds()),
+        }
+    }
+}

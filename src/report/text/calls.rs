@@ -1,0 +1,158 @@
+//! Callbacks: how many came, what was odd about them, who told first, and how unevenly they came.
+
+use std::fmt;
+
+use super::{number, section, wrapped};
+use crate::record::Metric;
+use crate::record::ledger::Count;
+use crate::report::Report;
+use crate::report::calls::attempts;
+use crate::report::quantiles::Sample;
+use crate::scenario::Mode;
+use crate::work::Anomaly;
+
+pub(super) fn write(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
+    if !report.facts.mode.hears_callbacks() {
+        return Ok(());
+    }
+    section(out, "callbacks")?;
+    let mut lines = vec![arrived(report)];
+    lines.extend(odd(report));
+    lines.extend(who_was_first(report));
+    lines.extend(swept(report));
+    lines.extend(bursts(report));
+    lines.extend(again(report));
+    for line in lines {
+        wrapped(out, 2, columns, &line)?;
+    }
+    Ok(())
+}
+
+fn get(report: &Report, count: Count) -> u64 {
+    report.snapshot.counts.get(count)
+}
+
+fn arrived(report: &Report) -> String {
+    let (accepted, first) = (
+        get(report, Count::Accepted),
+        get(report, Count::CallbacksFirst),
+    );
+    format!(
+        "{} told the end of {} of {} accepted; {} without one",
+        number::counted(get(report, Count::Callbacks), "callback"),
+        number::counted(first, "work"),
+        number::count(accepted),
+        number::count(accepted.saturating_sub(first)),
+    )
+}
+
+/// What is not as it should be, each kind that occurred.
+fn odd(report: &Report) -> Option<String> {
+    let kinds: [(Count, &str); 15] = [
+        (Anomaly::DuplicateCallback.into(), "duplicates"),
+        (Count::CallbacksRepeated, "of them of the same delivery"),
+        (
+            Anomaly::CallbackBeforeAccept.into(),
+            "before the 202 was read",
+        ),
+        (
+            Anomaly::CallbackAfterSettlement.into(),
+            "after their work had settled",
+        ),
+        (Count::CallbacksLate, "later than the deadline"),
+        (Count::CallbacksOpen, "not terminal"),
+        (
+            Count::CallbacksUnverified,
+            "with a signature that does not fit",
+        ),
+        (Count::CallbacksUnreadable, "not understood"),
+        (Anomaly::UnknownWork.into(), "about unknown works"),
+        (Count::CallbacksUnaccepted, "about works never accepted"),
+        (Count::CallbacksRefused, "refused on purpose"),
+        (Count::BadToken, "requests without the token"),
+        (Count::BadCalls, "malformed requests"),
+        (Count::SlowCalls, "requests that were too slow"),
+        (Count::Evicted, "connections closed to make room"),
+    ];
+    let found: Vec<String> = kinds
+        .into_iter()
+        .map(|(count, words)| (get(report, count), words))
+        .filter(|(times, _)| *times > 0)
+        .map(|(times, words)| format!("{} {words}", number::count(times)))
+        .collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+/// In mode both each work is its own control.
+fn who_was_first(report: &Report) -> Vec<String> {
+    let by = |metric: Metric| {
+        let sample = Sample::of(&report.snapshot, metric);
+        let [half, most] = sample.quantiles([0.5, 0.99]);
+        let time = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number::time);
+        format!("by {} (p50), {} (p99)", time(half), time(most))
+    };
+    let line = |count, who: &str, metric| {
+        let works = get(report, count);
+        let line = format!("{who} told first of {}", number::counted(works, "work"));
+        (works > 0).then(|| format!("{line}, {}", by(metric)))
+    };
+    [
+        line(Count::CallbackAhead, "the callback", Metric::CallbackAhead),
+        line(Count::PollAhead, "the poll", Metric::PollAhead),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn swept(report: &Report) -> Option<String> {
+    if report.facts.mode == Mode::Both {
+        return None;
+    }
+    let swept = match report.facts.mode {
+        Mode::Hybrid => format!(
+            "; polls found the end of {}",
+            get(report, Count::CallbacksSwept)
+        ),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{} had no callback at the deadline{swept}",
+        number::counted(get(report, Count::CallbacksOverdue), "work"),
+    ))
+}
+
+fn bursts(report: &Report) -> Option<String> {
+    let bursts = report.bursts();
+    let each: Vec<String> = bursts
+        .iter()
+        .map(|burst| {
+            format!(
+                "{} in {} (mean {}, dispersion {})",
+                number::count(burst.most),
+                number::time(burst.window.seconds()),
+                number::plain(burst.mean),
+                number::plain(burst.dispersion),
+            )
+        })
+        .collect();
+    (!each.is_empty()).then(|| format!("at the peak {}", each.join(", ")))
+}
+
+/// The retry schedule, as far as it was seen.
+fn again(report: &Report) -> Option<String> {
+    let each: Vec<String> = attempts(&report.snapshot.attempts)
+        .iter()
+        .map(|attempt| {
+            format!(
+                "call {} came {} after the one before ({} to {}, {})",
+                attempt.number,
+                number::time(attempt.mean),
+                number::time(attempt.least.seconds()),
+                number::time(attempt.most.seconds()),
+                number::counted(attempt.count, "work"),
+            )
+        })
+        .collect();
+    (!each.is_empty()).then(|| each.join("; "))
+}
