@@ -16,6 +16,7 @@ pub use api::{
     SubmitShape, SyncAnswer, TerminalRule, UrlSource,
 };
 pub use empirical::Empirical;
+pub use size::SizePlan;
 
 /// Everything that a run does, decided.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Plan {
     pub drain_limit: Span,
     /// What must hold.
     pub slo: Vec<Slo>,
+    /// What `plimsoll size` decides.
+    pub size: Option<SizePlan>,
     /// When the measurement itself is not to be trusted.
     pub validity: ValidityLimits,
     /// What is written.
@@ -522,6 +525,7 @@ mod requests;
 pub mod resolve;
 mod rows;
 pub mod schema;
+pub mod size;
 pub mod slo;
 mod stages;
 pub mod tree;

@@ -6,7 +6,7 @@ use super::tree::{self, Node};
 use super::{
     Base, Judge, Limits, Plan, RateScope, ReportPlan, SimPlan, Slo, Target, ValidityLimits, Window,
 };
-use super::{file, http, profile, requests, stages};
+use super::{file, http, profile, requests, size, stages};
 
 /// Gives the bytes of a file whose name stands in a scenario, relative to the scenario's folder, or
 /// says why it cannot be read.
@@ -60,16 +60,21 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let load = stages::stages(&top, read, mistakes);
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
+    let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
+    let simulator = simulator(&top.at("simulator"));
+    let limit = limits.and_then(|limits| limits.bucket);
+    let limit = limit.or(simulator.rate_limit);
     Plan {
         name: top.text("name").to_owned(),
         seed,
         target: target(&top.at("target")),
         http: http::http(&top.at("http"), read, mistakes),
-        simulator: simulator(&top.at("simulator")),
+        size: (top.maybe("size")).map(|at| size::size(&at, poll.interval, limit)),
+        simulator,
         load,
         submit,
         poll,
-        limits: top.maybe("limits").map(|at| limits(&at, mistakes)),
+        limits,
         drain_limit: top.span("drain.limit"),
         slo: top.items("slo").iter().filter_map(promise).collect(),
         validity: ValidityLimits {

@@ -1,0 +1,9 @@
+//! `plimsoll size`: can callers poll at the peak, or do they need callbacks?
+//!
+//! A short run at a safe rate tells how long works take ([`sojourn`]); the closed formulas
+//! ([`polling`], [`delivery`], [`burst`]) say what each choice needs at the peak, and what it gives.
+
+pub mod burst;
+pub mod delivery;
+pub mod polling;
+pub mod sojourn;
