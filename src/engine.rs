@@ -9,6 +9,7 @@
 //! [`Engine::take_news`] and handed to the other as an [`Input`]: each pair in order.
 
 mod backlog;
+mod callbacks;
 mod chunks;
 mod closed_loop;
 mod due_polls;
@@ -41,7 +42,9 @@ use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
 use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
-use crate::work::{Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, WorkId};
+use crate::work::{
+    CallbackNotice, Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, Strays, WorkId,
+};
 use backlog::Backlog;
 use closed_loop::ClosedLoop;
 use due_polls::DuePolls;
@@ -111,6 +114,15 @@ pub enum Input {
         /// When.
         at: Tick,
     },
+    /// A callback was read.
+    Callback {
+        /// When.
+        at: Tick,
+        /// What it says.
+        notice: Box<CallbackNotice>,
+    },
+    /// The receiver had requests that are no callbacks.
+    Strays(Strays),
     /// Connections were opened.
     Connections {
         /// How many.
@@ -271,6 +283,11 @@ impl Engine {
                 self.recorder.count(Count::Probes);
                 self.recorder.record(Metric::StampDelay, at.since(from));
             }
+            Input::Callback { at, notice } => {
+                self.close_intervals(at);
+                self.on_callback(at, *notice);
+            }
+            Input::Strays(strays) => self.count_strays(strays),
             Input::Connections { opened } => {
                 self.recorder.count_many(Count::NewConnections, opened);
             }

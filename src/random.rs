@@ -26,6 +26,8 @@ impl Purpose {
     pub const RECHECK: Self = Self::named("recheck");
     /// Instants at which the watchdog sends its probes: one index.
     pub const PROBES: Self = Self::named("probes");
+    /// Which callbacks the receiver treats badly: an index a callback and fault.
+    pub const RECEIVER_FAULTS: Self = Self::named("receiver faults");
     /// Delays of the virtual network: one index.
     pub const NETWORK: Self = Self::named("network");
 

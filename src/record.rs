@@ -56,6 +56,12 @@ pub enum Metric {
     PollWaitGate,
     /// Poll sent - the instant from which nothing but the generator held it back.
     PollLag,
+    /// Terminal answer of a poll - terminal callback, of a work whose callback was not later.
+    CallbackAhead,
+    /// Terminal callback - terminal answer of a poll, of a work whose poll was earlier.
+    PollAhead,
+    /// Callback - the callback before it about the same work.
+    CallbackGap,
 }
 
 /// What a metric is, in words.
@@ -90,7 +96,7 @@ const fn define(
 }
 
 /// Every metric, in the order of the files.
-pub const CATALOGUE: [Definition; 14] = [
+pub const CATALOGUE: [Definition; 17] = [
     define(
         Metric::AcceptLatency,
         "accept_latency",
@@ -188,6 +194,27 @@ pub const CATALOGUE: [Definition; 14] = [
         "poll due, or the end of what held it back",
         "poll sent",
         Count::Polls,
+    ),
+    define(
+        Metric::CallbackAhead,
+        "callback_ahead",
+        "terminal callback read",
+        "terminal answer of a poll read, not earlier",
+        Count::CallbackAhead,
+    ),
+    define(
+        Metric::PollAhead,
+        "poll_ahead",
+        "terminal answer of a poll read",
+        "terminal callback read, later",
+        Count::PollAhead,
+    ),
+    define(
+        Metric::CallbackGap,
+        "callback_gap",
+        "callback of a work read",
+        "next callback of it read",
+        Count::CallbacksAgain,
     ),
 ];
 

@@ -16,6 +16,10 @@ pub use api::{
     SubmitShape, SyncAnswer, TerminalRule, UrlSource,
 };
 pub use empirical::Empirical;
+pub use observe::{
+    CallbackPlan, Find, Mode, Observe, ReceiverFault, ReceiverFaultKind, SignaturePlan,
+    SignatureScheme, UrlTo,
+};
 pub use size::SizePlan;
 
 /// Everything that a run does, decided.
@@ -39,6 +43,8 @@ pub struct Plan {
     pub submit: Submit,
     /// How works are followed.
     pub poll: Poll,
+    /// By polls, callbacks or both.
+    pub observe: Observe,
     /// A limit of submits and polls together.
     pub limits: Option<Limits>,
     /// How long works are followed after the last arrival.
@@ -378,6 +384,37 @@ pub struct SimPlan {
     pub revert_ratio: f64,
     /// Share of the answers that are not JSON.
     pub garbage_ratio: f64,
+    /// How it calls back.
+    pub callback: SimCallback,
+}
+
+/// How the simulated service calls back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimCallback {
+    /// Where it calls for every work whose submit does not say; none = only where one does.
+    pub url: Option<String>,
+    /// Where the body of a submit says it.
+    pub field: Pointer,
+    /// The header of a submit that says it.
+    pub header: String,
+    /// From the end of a work to the first attempt.
+    pub delay: Law,
+    /// Share of the deliveries that are made twice.
+    pub duplicate_ratio: f64,
+    /// Share of the deliveries that are never made.
+    pub drop_ratio: f64,
+    /// Share of the deliveries that are held back, so that later ones overtake them.
+    pub reorder_ratio: f64,
+    /// For how long they are.
+    pub reorder_delay: Law,
+    /// From a failed attempt to the next; after the last of them it gives up.
+    pub retries: Vec<Span>,
+    /// How long it waits for an answer.
+    pub timeout: Span,
+    /// Attempts on the wire at once; 0 = no cap.
+    pub concurrency: u32,
+    /// How it signs, if it does.
+    pub signature: Option<SignaturePlan>,
 }
 
 impl SimPlan {
@@ -389,6 +426,26 @@ impl SimPlan {
                 (1.0 - self.fail_ratio, self.service_time.clone()),
                 (self.fail_ratio, failed.clone()),
             ]),
+        }
+    }
+}
+
+impl SimCallback {
+    /// Each delivery once, at once and unsigned, to where the submit says.
+    pub fn faultless() -> Self {
+        Self {
+            url: None,
+            field: Pointer("/callback_url".into()),
+            header: "X-Callback-URL".into(),
+            delay: Law::Fixed(Span::ZERO),
+            duplicate_ratio: 0.0,
+            drop_ratio: 0.0,
+            reorder_ratio: 0.0,
+            reorder_delay: Law::Fixed(Span::ZERO),
+            retries: Vec::new(),
+            timeout: Span::from_secs(15),
+            concurrency: 0,
+            signature: None,
         }
     }
 }
@@ -518,6 +575,7 @@ pub mod kind;
 pub mod law;
 pub mod mask;
 pub mod mistake;
+pub mod observe;
 pub mod payload;
 mod profile;
 pub mod rate;

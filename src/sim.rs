@@ -43,7 +43,7 @@ mod queue_tests;
 /// A service without queue, delays, limits or faults: what tests start from.
 #[cfg(test)]
 pub(crate) fn quiet_plan() -> crate::scenario::SimPlan {
-    use crate::scenario::{Law, RateScope, SimPlan};
+    use crate::scenario::{Law, RateScope, SimCallback, SimPlan};
     use crate::time::Span;
     SimPlan {
         finished_at: None,
@@ -70,5 +70,6 @@ pub(crate) fn quiet_plan() -> crate::scenario::SimPlan {
         repeat_id_ratio: 0.0,
         revert_ratio: 0.0,
         garbage_ratio: 0.0,
+        callback: SimCallback::faultless(),
     }
 }

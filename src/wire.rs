@@ -117,7 +117,7 @@ impl Wire {
         let template = |path: &str| Template::new(&base, path, intake_id);
         let (poll, collection) = match &profile.poll {
             PollShape::Path(path) => (Some(template(path)), None),
-            PollShape::Url => (None, None),
+            PollShape::Url | PollShape::Nowhere => (None, None),
             PollShape::Collection { path, items, id } => {
                 (Some(template(path)), Some(Collection::new(items, id)))
             }

@@ -245,6 +245,67 @@ pub enum PollReply {
     Fault(Fault),
 }
 
+/// What a callback says of the work that it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallbackSaid {
+    /// The end of the work.
+    Terminal(Terminal),
+    /// Not yet.
+    Open {
+        /// The word that said so, as it stood in the body.
+        status: Box<str>,
+        /// Whether the profile knows the word.
+        known: bool,
+    },
+    /// Nothing that the profile understands.
+    Nothing,
+}
+
+/// Which work a callback is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The work that was given this id.
+    Id(WorkId),
+    /// The work of this arrival: the callback came to a URL of its own, with its own token.
+    Own {
+        /// The number of the arrival.
+        seq: u64,
+        /// The place that the shard of the arrival gave the work.
+        place: u32,
+    },
+    /// Nothing says which: a body that is not understood, or has no id.
+    Nobody,
+}
+
+/// A callback, as the receiver has read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallbackNotice {
+    /// Which work it is about.
+    pub about: About,
+    /// What it says.
+    pub said: CallbackSaid,
+    /// A hash of the header that is the same in each attempt of one delivery.
+    pub delivery: Option<u64>,
+    /// Whether its signature fits, where callbacks are signed.
+    pub verified: Option<bool>,
+    /// The receiver took it in. What it refused on purpose, by a fault of the scenario, it does not
+    /// know, and the service is to tell again.
+    pub taken: bool,
+}
+
+/// What the receiver counts by itself: requests that are no callbacks of any work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strays {
+    /// Answered 404: without the token of the run.
+    pub bad_token: u64,
+    /// Answered 405, 411 or 413, or broken off: not a request with a body that can be read.
+    pub malformed: u64,
+    /// Not read whole in time.
+    pub timed_out: u64,
+    /// Connections that were closed to make room for others.
+    pub evicted: u64,
+}
+
 /// How a submission ended, as `works.csv` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {

@@ -1,7 +1,7 @@
 //! The simulated service over real sockets, seen by a client that shares no code with it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use plimsoll::scenario::{Bucket, Law, Rate, RateScope, SimPlan, Window};
+use plimsoll::scenario::{Bucket, Law, Rate, RateScope, SimCallback, SimPlan, Window};
 use plimsoll::shell::sim_command::{SimCommand, serve_until};
 use plimsoll::shell::sim_server::SimServer;
 use plimsoll::sim::{Answered, Kind, LastAnswer, State, Truth};
@@ -38,6 +38,7 @@ fn quiet_plan() -> SimPlan {
         repeat_id_ratio: 0.0,
         revert_ratio: 0.0,
         garbage_ratio: 0.0,
+        callback: SimCallback::faultless(),
     }
 }
 

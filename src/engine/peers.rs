@@ -9,7 +9,7 @@ use super::known_ids::fingerprint;
 use crate::arrival::Segment;
 use crate::record::ledger::Count;
 use crate::time::{Span, Tick};
-use crate::work::{Anomaly, RateHint};
+use crate::work::{About, Anomaly, RateHint};
 
 /// News that are not urgent wait so long for more of them, so that a shard with little to do is
 /// seldom woken.
@@ -33,6 +33,22 @@ pub struct Throttled {
     pub at: Tick,
     /// How long the service asks to wait, if it says.
     pub retry_after: Option<Span>,
+}
+
+/// The shard of so many that is told of a callback first: the one that sends the arrival, where the
+/// callback says which; else the home of the id.
+pub fn callback_home(about: &About, shards: u64) -> u64 {
+    match about {
+        About::Own { seq, .. } => seq % shards,
+        About::Id(id) => home_of(fingerprint(&id.0), shards),
+        About::Nobody => 0,
+    }
+}
+
+/// The shard of so many that knows whether an id was given before. It follows from the upper half
+/// of the fingerprint: tables of ids go by the lower one.
+fn home_of(id: u128, shards: u64) -> u64 {
+    u64::try_from(id >> 64).expect("64 bits are left") % shards
 }
 
 /// What became of an id, told as its fingerprint.
@@ -68,11 +84,9 @@ impl Peers {
         }
     }
 
-    /// The shard that knows whether an id was given before; none if it is this one. It follows from
-    /// the upper half of the fingerprint: tables of ids go by the lower one.
+    /// The shard that knows whether an id was given before; none if it is this one.
     fn home(&self, id: u128) -> Option<u64> {
-        let upper = u64::try_from(id >> 64).expect("64 bits are left");
-        let home = upper % self.segment.of;
+        let home = home_of(id, self.segment.of);
         (home != self.segment.index).then_some(home)
     }
 

@@ -15,6 +15,8 @@ pub enum Group {
     Ledger,
     /// Counts requests.
     Requests,
+    /// Counts callbacks.
+    Callbacks,
     /// Counts broken promises.
     Anomalies,
     /// Only in `intervals.csv`: needed to rebuild a report from the files.
@@ -97,6 +99,48 @@ counts! {
     HintClamps, "hint_clamps", Requests;
     /// Times that a 429 closed the gate; many answers of one round trip are one.
     GateClosures, "gate_closures", Requests;
+    /// Callbacks that carried the token of the run and were read whole. Each is one of the next
+    /// six, a `duplicate_callback` or an `unknown_work`, or is still parked.
+    Callbacks, "callbacks", Callbacks;
+    /// The first terminal one of each work.
+    CallbacksFirst, "callbacks_first", Callbacks;
+    /// Those that say that a work has not ended.
+    CallbacksOpen, "callbacks_not_terminal", Callbacks;
+    /// Those of which the profile understands nothing.
+    CallbacksUnreadable, "callbacks_unreadable", Callbacks;
+    /// Those that the receiver refused on purpose, by a fault of the scenario.
+    CallbacksRefused, "callbacks_refused", Callbacks;
+    /// Those of works whose submit was refused or had no usable answer. With ids nobody knows
+    /// whose they are: then they are `unknown_work`.
+    CallbacksUnaccepted, "callbacks_not_accepted", Callbacks;
+    /// Duplicates that carried the delivery id of the callback before them.
+    CallbacksRepeated, "callbacks_same_delivery", Callbacks;
+    /// Those of works of which one had come within `poll.remember`: the end event of `callback_gap`.
+    CallbacksAgain, "callbacks_again", Callbacks;
+    /// Those whose signature does not fit.
+    CallbacksUnverified, "callbacks_unverified", Callbacks;
+    /// Those that came before anybody knew their work, and waited.
+    CallbacksParked, "callbacks_parked", Callbacks;
+    /// First ones that came after the deadline.
+    CallbacksLate, "callbacks_late", Callbacks;
+    /// Works whose callback had not come at the deadline (not in mode both).
+    CallbacksOverdue, "callbacks_overdue", Callbacks;
+    /// Of those the works whose end a poll found.
+    CallbacksSwept, "callbacks_swept", Callbacks;
+    /// Works whose end both told, the callback not later: the end event of `callback_ahead`.
+    CallbackAhead, "pairs_callback_first", Callbacks;
+    /// Works whose end both told, the poll earlier: the end event of `poll_ahead`.
+    PollAhead, "pairs_poll_first", Callbacks;
+    /// Polls that found a work open after its terminal callback had come.
+    PollsBehind, "polls_behind_callback", Callbacks;
+    /// Requests to the receiver without the token of the run, answered 404.
+    BadToken, "receiver_bad_token", Callbacks;
+    /// Requests to the receiver that are none with a body that can be read.
+    BadCalls, "receiver_malformed", Callbacks;
+    /// Requests to the receiver that were not whole in time.
+    SlowCalls, "receiver_timed_out", Callbacks;
+    /// Connections to the receiver that were closed to make room for others.
+    Evicted, "receiver_evicted", Callbacks;
     /// Polls that were answered: the end event of `poll_round_trip`.
     PollAnswers, "poll_answers", Files;
     /// Works told to be completed or failed: the end event of `time_to_terminal`.

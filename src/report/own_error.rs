@@ -37,6 +37,8 @@ const fn parts(metric: Metric) -> &'static [Metric] {
         Metric::TimeToTerminal | Metric::TimeToCompleted | Metric::TimeToFailed => {
             &[Metric::GeneratorLag, Metric::PollLag, Metric::StampDelay]
         }
+        Metric::CallbackAhead | Metric::PollAhead => &[Metric::PollLag, Metric::StampDelay],
+        Metric::CallbackGap => &[Metric::StampDelay],
         Metric::ScheduleLag
         | Metric::GeneratorLag
         | Metric::StampDelay

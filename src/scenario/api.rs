@@ -115,6 +115,8 @@ pub enum PollShape {
     Path(String),
     /// The URL that the accept gave.
     Url,
+    /// It cannot be asked: only callbacks tell.
+    Nowhere,
     /// A collection that holds many works: the path, the array of items, and the id in an item.
     Collection {
         /// After `base_url`; may hold `{intake_id}` and `{work_id}`.

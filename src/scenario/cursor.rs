@@ -125,12 +125,6 @@ impl<'a> Cursor<'a> {
         texts.iter().filter_map(|text| Rate::parse(text)).collect()
     }
 
-    /// Lengths of time of the list at a key.
-    pub(super) fn spans(&self, key: &str) -> Vec<Span> {
-        let texts = self.texts(key);
-        texts.iter().filter_map(|text| Span::parse(text)).collect()
-    }
-
     /// A rate and the burst beside it, if there is a rate.
     pub(super) fn bucket(&self, rate: &str, burst: &str) -> Option<Bucket> {
         let rate = self.rate(rate)?;
@@ -174,6 +168,13 @@ impl<'a> Cursor<'a> {
         self.at(key).value() == Some(&Value::Bool(true))
     }
 
+    /// Lengths of time of the list at a key.
+    pub(super) fn spans(&self, key: &str) -> Vec<Span> {
+        let items = self.items(key);
+        let span = |item: &Self| item.own_text().and_then(Span::parse);
+        items.iter().filter_map(span).collect()
+    }
+
     /// A law at a key.
     pub(super) fn law(&self, key: &str) -> Law {
         Law::parse(self.text(key)).unwrap_or(Law::Fixed(Span::ZERO))
@@ -197,7 +198,12 @@ impl<'a> Cursor<'a> {
 
     /// A reference to a secret at a key, if there is one.
     pub(super) fn secret(&self, key: &str) -> Option<SecretRef> {
-        let (is_variable, name) = kind::secret(self.text(key))?;
+        self.at(key).own_secret()
+    }
+
+    /// This value, if it is a reference to a secret.
+    pub(super) fn own_secret(&self) -> Option<SecretRef> {
+        let (is_variable, name) = kind::secret(self.own_text()?)?;
         Some(if is_variable {
             SecretRef::Env(name.to_owned())
         } else {

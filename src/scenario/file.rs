@@ -157,13 +157,7 @@ fn check_value(key: &Key, path: &str, node: &mut Node, mistakes: &mut Mistakes<'
         node.value = text;
         return true;
     }
-    let refused = keys::REFUSED.iter().find(|(refused, word, _)| {
-        *refused == key.path && node.value == Value::Text((*word).to_owned())
-    });
-    let hint = match refused {
-        Some((_, _, why)) => Some((*why).to_owned()),
-        None => hint(key, &node.value),
-    };
+    let hint = hint(key, &node.value);
     // A bad entry of a list or a table of headers is shown where it stands.
     let at = inner_fault(key.kind, node).unwrap_or(node);
     mistakes.add(path, &at.place, found, key.kind.expected(), hint);
@@ -395,11 +389,6 @@ mod tests {
             assert_eq!(list[0].path, path, "{line}");
             assert!(said.contains(word), "{line}: {said}");
         };
-        check(
-            "[api.poll]\nby = 'none'",
-            "api.poll.by",
-            "callback receiver",
-        );
         check(
             "[poll]\nfactor = 3.0",
             "poll.factor",

@@ -29,7 +29,7 @@ pub enum Kind {
     /// Rates above zero, from one to [`MOST_ITEMS`].
     Rates,
     /// Lengths of time above zero, as many.
-    Spans,
+    Positives,
     /// A share in `[0, 1]`.
     Ratio,
     /// A law of random times.
@@ -40,6 +40,12 @@ pub enum Kind {
     Choices(&'static [&'static str]),
     /// `env:NAME` or `file:PATH`.
     Secret,
+    /// References to secrets.
+    Secrets,
+    /// Lengths of time.
+    Durations,
+    /// An http or https URL without user, query and fragment.
+    Url,
     /// `"simulator"` or an http or https URL without user, query and fragment.
     BaseUrl,
     /// Origins, `scheme://host[:port]`.
@@ -96,7 +102,7 @@ impl Kind {
             Self::Rate => "a rate above zero such as \"20/s\", \"600/min\" or \"1/h\"".to_owned(),
             Self::RateOrZero => "a rate such as \"20/s\", \"600/min\" or \"0/s\"".to_owned(),
             Self::Rates => format!("from 1 to {MOST_ITEMS} rates such as [\"600/min\", \"20/s\"]"),
-            Self::Spans => format!("from 1 to {MOST_ITEMS} durations such as [\"1s\", \"5s\"]"),
+            Self::Positives => format!("from 1 to {MOST_ITEMS} durations such as [\"1s\", \"5s\"]"),
             Self::Choices(words) => format!("a list of {}", Self::Choice(words).expected()),
             Self::Ratio => "a share from 0 to 1".to_owned(),
             Self::Law => law::GRAMMAR.to_owned(),
@@ -106,6 +112,9 @@ impl Kind {
                 .collect::<Vec<_>>()
                 .join(" or "),
             Self::Secret => "a reference, \"env:NAME\" or \"file:PATH\"".to_owned(),
+            Self::Secrets => "a list of references, \"env:NAME\" or \"file:PATH\"".to_owned(),
+            Self::Durations => "a list of durations such as [\"5s\", \"5m\"]".to_owned(),
+            Self::Url => "a URL such as \"https://hooks.example.com\"".to_owned(),
             Self::BaseUrl => {
                 "\"simulator\", or a URL such as \"https://ai.example.com\"".to_owned()
             }
@@ -191,6 +200,7 @@ impl Kind {
                     .then_some(())
                     .ok_or_else(|| "a literal, which is not shown".to_owned());
             }
+            Self::Url => return base_url(text),
             Self::BaseUrl => {
                 return if text == "simulator" {
                     Ok(())
@@ -238,14 +248,16 @@ impl Kind {
             Self::Scalars => Self::Scalar,
             Self::Texts => Self::Text,
             Self::Tables => Self::Table,
-            Self::Rates | Self::Spans | Self::Choices(_)
+            Self::Rates | Self::Positives | Self::Choices(_)
                 if !(1..=MOST_ITEMS).contains(&list.len()) =>
             {
                 return Err(format!("a list of {}", list.len()));
             }
             Self::Rates => Self::Rate,
-            Self::Spans => Self::Positive,
+            Self::Positives => Self::Positive,
             Self::Choices(words) => Self::Choice(words),
+            Self::Secrets => Self::Secret,
+            Self::Durations => Self::Duration,
             Self::Origins => {
                 return list.iter().try_for_each(|node| match &node.value {
                     Value::Text(text) => origin(text),
@@ -281,7 +293,7 @@ impl Kind {
             Self::Duration | Self::Positive => json!({"type": "string", "pattern": DURATION}),
             Self::Rate | Self::RateOrZero => json!({"type": "string", "pattern": RATE}),
             Self::Rates => items(&Self::Rate),
-            Self::Spans => items(&Self::Positive),
+            Self::Positives => items(&Self::Positive),
             Self::Choices(words) => items(&Self::Choice(words)),
             Self::Ratio => json!({"type": "number", "minimum": 0, "maximum": 1}),
             Self::Law => {
@@ -289,6 +301,13 @@ impl Kind {
             }
             Self::Choice(words) => json!({"enum": words}),
             Self::Secret => json!({"type": "string", "pattern": "^(env|file):.+$"}),
+            Self::Secrets => {
+                json!({"type": "array", "items": {"type": "string", "pattern": "^(env|file):.+$"}})
+            }
+            Self::Durations => {
+                json!({"type": "array", "items": {"type": "string", "pattern": DURATION}})
+            }
+            Self::Url => json!({"type": "string", "pattern": "^https?://[^@?#]+$"}),
             Self::BaseUrl => json!({"type": "string", "pattern": "^(simulator|https?://[^@?#]+)$"}),
             Self::Origins => {
                 json!({"type": "array", "items": {"type": "string", "pattern": "^https?://[^@/?#]+$"}})
@@ -427,12 +446,13 @@ mod tests {
             Value::List(vec![Node::made(Value::Integer(99))]),
             false,
         );
-        let list = |items: &[&str]| Value::List(items.iter().map(|item| Node::made(text(item))).collect());
+        let list =
+            |items: &[&str]| Value::List(items.iter().map(|item| Node::made(text(item))).collect());
         check(Kind::Rates, list(&["600/min", "20/s"]), true);
         check(Kind::Rates, list(&["600/min", "0/s"]), false);
         check(Kind::Rates, list(&[]), false);
         check(Kind::Rates, list(&["1/s"; MOST_ITEMS + 1]), false);
-        check(Kind::Spans, list(&["1s", "0s"]), false);
+        check(Kind::Positives, list(&["1s", "0s"]), false);
         check(Kind::Choices(&["a", "b"]), list(&["b", "a"]), true);
         check(Kind::Choices(&["a", "b"]), list(&["c"]), false);
         check(Kind::AnyOf(&[Kind::Rate, Kind::Table]), text("1/s"), true);

@@ -101,6 +101,7 @@ fn id(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> IdSource {
 
 fn poll(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> PollShape {
     match one_of(at, &["path", "by", "collection"], mistakes) {
+        Some("by") if at.text("by") == "none" => PollShape::Nowhere,
         Some("by") => PollShape::Url,
         Some("collection") => {
             let list = at.at("collection");
@@ -131,7 +132,7 @@ fn poll(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> PollShape {
     }
 }
 
-fn rule(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> TerminalRule {
+pub(super) fn rule(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> TerminalRule {
     match one_of(at, &["pointer", "status", "key_gone"], mistakes) {
         Some("status") => {
             let status = at.at("status");

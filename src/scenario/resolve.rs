@@ -4,9 +4,10 @@ use super::cursor::Cursor;
 use super::mistake::{Mistake, Mistakes};
 use super::tree::{self, Node};
 use super::{
-    Base, Judge, Limits, Plan, RateScope, ReportPlan, SimPlan, Slo, Target, ValidityLimits, Window,
+    Base, Judge, Limits, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo, Target,
+    ValidityLimits, Window,
 };
-use super::{file, http, profile, requests, size, stages};
+use super::{file, http, observe, profile, requests, size, stages};
 
 /// Gives the bytes of a file whose name stands in a scenario, relative to the scenario's folder, or
 /// says why it cannot be read.
@@ -61,7 +62,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
-    let simulator = simulator(&top.at("simulator"));
+    let simulator = simulator(&top.at("simulator"), mistakes);
     let limit = limits.and_then(|limits| limits.bucket);
     let limit = limit.or(simulator.rate_limit);
     Plan {
@@ -71,6 +72,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
         http: http::http(&top.at("http"), read, mistakes),
         size: (top.maybe("size")).map(|at| size::size(&at, poll.interval, limit)),
         simulator,
+        observe: observe::observe(&top.at("observe"), &api, read, mistakes),
         load,
         submit,
         poll,
@@ -121,7 +123,7 @@ fn target(at: &Cursor<'_>) -> Target {
     }
 }
 
-fn simulator(at: &Cursor<'_>) -> SimPlan {
+fn simulator(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimPlan {
     let windows = |key: &str| -> Vec<Window> {
         let window = |item: &Cursor<'_>| Window {
             at: item.span("at"),
@@ -160,6 +162,24 @@ fn simulator(at: &Cursor<'_>) -> SimPlan {
         repeat_id_ratio: at.number("repeat_id_ratio"),
         revert_ratio: at.number("revert_ratio"),
         garbage_ratio: at.number("garbage_ratio"),
+        callback: sim_callback(&at.at("callback"), mistakes),
+    }
+}
+
+fn sim_callback(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimCallback {
+    SimCallback {
+        url: at.at("url").own_text().map(str::to_owned),
+        field: at.pointer("field").unwrap_or(Pointer(String::new())),
+        header: at.text("header").to_owned(),
+        delay: at.law("delay"),
+        duplicate_ratio: at.number("duplicate_ratio"),
+        drop_ratio: at.number("drop_ratio"),
+        reorder_ratio: at.number("reorder_ratio"),
+        reorder_delay: at.law("reorder_delay"),
+        retries: at.spans("retries"),
+        timeout: at.span("timeout"),
+        concurrency: at.count("concurrency"),
+        signature: observe::signature(at, mistakes),
     }
 }
 
