@@ -239,6 +239,8 @@ pub const KEYS: &[Key] = &[
     key("size.outage", Duration, Default("\"10m\""), "An outage of the receiver that is reckoned with."),
     key("size.intervals", Kind::Positives, Nothing, "Poll intervals to try; omitted = poll.interval."),
     key("size.policies", Choices(&["fixed", "exponential", "optimal"]), Default("[\"fixed\"]"), "Poll policies to try, each with every interval."),
+    key("size.modes", Choices(&["poll", "callback", "hybrid"]), Default("[\"poll\", \"callback\", \"hybrid\"]"), "Values of observe.mode to try."),
+    key("size.failure_ratio", Number(0.0, 0.99), Default("0.001"), "Share of the attempts to deliver a callback that fail while the receiver is up; simulator.callback has the rest of what is taken for granted of them."),
     key("size.poll_bytes", Size, Default("\"1KiB\""), "A request and its answer on the wire, headers included: a submit, or a poll that finds a work open."),
     key("size.result_bytes", Size, Default("\"4KiB\""), "The same of a poll that has the result in its answer, or of a callback."),
 

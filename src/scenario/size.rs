@@ -1,11 +1,11 @@
 //! `[size]`: what is to be decided between polls and callbacks.
 
 use super::cursor::Cursor;
-use super::{Bucket, Rate};
+use super::{Bucket, Mode, Rate};
 use crate::time::{NANOS_PER_SECOND, Span};
 
 /// What `plimsoll size` decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SizePlan {
     /// Works per time at the peak; never empty.
     pub peak: Vec<Rate>,
@@ -21,6 +21,10 @@ pub struct SizePlan {
     pub intervals: Vec<Span>,
     /// Words of `poll.policy` to try; never empty.
     pub policies: Vec<String>,
+    /// The modes to try; never empty.
+    pub modes: Vec<Mode>,
+    /// Share of the attempts to deliver a callback that fail, in `[0, 1)`.
+    pub failure_ratio: f64,
     /// Bytes of a submit, or of a poll that finds a work open, with its answer.
     pub poll_bytes: u64,
     /// Bytes of a poll whose answer has the result, or of a callback.
@@ -41,6 +45,10 @@ pub(super) fn size(at: &Cursor<'_>, interval: Span, limit: Option<Bucket>) -> Si
         outage: at.span("outage"),
         intervals,
         policies: at.texts("policies"),
+        modes: (at.texts("modes").iter())
+            .filter_map(|word| Mode::named(word))
+            .collect(),
+        failure_ratio: at.number("failure_ratio"),
         poll_bytes: at.size("poll_bytes"),
         result_bytes: at.size("result_bytes"),
     }

@@ -104,7 +104,7 @@ impl Sojourn {
         let fixed = if let Law::Fixed(length) = law {
             vec![(length.seconds(), 0.0), (length.seconds(), 1.0)]
         } else {
-            let ages = (0..=POINTS).map(|at| until * f64::from(at) / f64::from(POINTS));
+            let ages = (0..POINTS).map(|at| until * f64::from(at) / f64::from(POINTS));
             let ages = ages.map(|age| (age, 1.0 - law.survival(age)));
             ages.chain([(until, 1.0)]).collect()
         };
