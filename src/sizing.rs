@@ -5,5 +5,7 @@
 
 pub mod burst;
 pub mod delivery;
+pub mod hybrid;
+pub mod need;
 pub mod polling;
 pub mod sojourn;

@@ -5,7 +5,7 @@ use super::polling::Lag;
 use super::sojourn::Way;
 use crate::scenario::{Law, SimCallback};
 
-/// Works that stand for a law of delays where it is added to another one.
+/// Times that stand for a law of delays where it is added to another one.
 const MIDDLES: u32 = 64;
 /// Halvings in the search for a quantile.
 const HALVINGS: u32 = 60;
@@ -115,11 +115,10 @@ impl Delivery {
         if *share <= 0.0 {
             return plain;
         }
-        let held: f64 = (0..MIDDLES)
-            .map(|of| quantile(&self.delay, (f64::from(of) + 0.5) / f64::from(MIDDLES)))
-            .map(|delay| by(hold, seconds - delay))
-            .sum();
-        (1.0 - share) * plain + share * held / f64::from(MIDDLES)
+        let delays = middles(&self.delay);
+        let held = delays.iter();
+        let held: f64 = held.map(|(part, delay)| part * by(hold, seconds - delay)).sum();
+        (1.0 - share) * plain + share * held
     }
 
     /// From the end of a work to its callback, over those that come.
@@ -140,6 +139,36 @@ impl Delivery {
             p50: at(0.5),
             p99: at(0.99),
         }
+    }
+
+    /// Callbacks that stand for all that come: the share of the works, and from the end to the
+    /// callback in seconds.
+    pub fn middles(&self, way: Way) -> Vec<(f64, f64)> {
+        let firsts = self.firsts();
+        let mut all = Vec::new();
+        for (tried, (after, failed)) in self.chances().enumerate() {
+            let chance = (1.0 - self.dropped) * failed * (1.0 - self.failure);
+            let later = after + exact(tried) * way.round_trip + way.one_way();
+            all.extend((firsts.iter()).map(|(share, first)| (share * chance, first + later)));
+        }
+        all
+    }
+
+    /// First attempts that stand for all: the share, and when they leave. Delays and holds are as
+    /// if each went with each.
+    fn firsts(&self) -> Vec<(f64, f64)> {
+        let (share, hold) = &self.held;
+        let delays = middles(&self.delay);
+        let plain = (delays.iter()).map(|(part, delay)| (part * (1.0 - share), *delay));
+        let mut firsts: Vec<_> = plain.collect();
+        if *share > 0.0 {
+            let holds = middles(hold);
+            let held = delays.iter().flat_map(|(part, delay)| {
+                (holds.iter()).map(move |(of, hold)| (part * of * share, delay + hold))
+            });
+            firsts.extend(held);
+        }
+        firsts
     }
 
     /// What an outage leaves behind, at a rate of works that end a second and a receiver that is
@@ -192,6 +221,16 @@ impl Delivery {
             storm_s,
         }
     }
+}
+
+/// The middles of equal shares of a law: the share of each, and its time in seconds.
+fn middles(law: &Law) -> Vec<(f64, f64)> {
+    if let Law::Fixed(length) = law {
+        return vec![(1.0, length.seconds())];
+    }
+    let share = 1.0 / f64::from(MIDDLES);
+    let middle = |of: u32| (share, quantile(law, (f64::from(of) + 0.5) * share));
+    (0..MIDDLES).map(middle).collect()
 }
 
 /// A count as a number to reckon with.
