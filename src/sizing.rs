@@ -7,5 +7,6 @@ pub mod burst;
 pub mod delivery;
 pub mod hybrid;
 pub mod need;
+pub mod played;
 pub mod polling;
 pub mod sojourn;

@@ -44,11 +44,12 @@ impl Polling {
     /// By the policy of a plan.
     pub fn of(poll: &Poll, sojourn: &Sojourn, way: Way) -> Self {
         let interval = interval(poll, way);
-        match (poll.policy, poll.first) {
-            (PollPolicy::Fixed | PollPolicy::Hinted, FirstPoll::Random) => {
+        let even = matches!(poll.policy, PollPolicy::Fixed | PollPolicy::Hinted);
+        match poll.policy {
+            _ if even && poll.first == FirstPoll::Random && poll.from == PollFrom::Schedule => {
                 fixed(interval, poll.give_up_after.seconds(), sojourn, way)
             }
-            (PollPolicy::Optimal { .. }, _) => optimal(poll, interval, sojourn, way),
+            PollPolicy::Optimal { .. } => optimal(poll, interval, sojourn, way),
             _ => by_ages(&schedules(poll, interval, way), sojourn, way),
         }
     }
@@ -108,15 +109,17 @@ type Schedule = (f64, Vec<f64>);
 
 fn schedules(poll: &Poll, interval: f64, way: Way) -> Vec<Schedule> {
     let until = way.age(poll.give_up_after.seconds());
-    let factor = match poll.policy {
+    let (factor, cap) = match poll.policy {
         PollPolicy::Exponential { factor, cap, .. } => (factor, cap.seconds()),
-        _ => (1.0, interval),
+        _ => (1.0, f64::INFINITY),
     };
+    let phase = poll.interval.seconds();
+    let more = interval - phase;
     let ages = |first: f64| {
-        let mut gap = interval;
+        let mut gap = phase;
         let next = |age: &f64| {
-            let age = age + gap;
-            gap = (gap * factor.0).min(factor.1.max(interval));
+            let age = age + gap + more;
+            gap = (gap * factor).min(cap);
             Some(age)
         };
         let ages = std::iter::successors(Some(way.age(first)), next);
@@ -124,11 +127,11 @@ fn schedules(poll: &Poll, interval: f64, way: Way) -> Vec<Schedule> {
     };
     match poll.first {
         FirstPoll::Now => vec![(1.0, ages(0.0))],
-        FirstPoll::Interval => vec![(1.0, ages(interval))],
+        FirstPoll::Interval => vec![(1.0, ages(phase))],
         FirstPoll::Random => {
             let share = 1.0 / f64::from(PHASES);
-            let phase = |of: u32| (f64::from(of) + 0.5) * share * interval;
-            (0..PHASES).map(|of| (share, ages(phase(of)))).collect()
+            let first = |of: u32| (f64::from(of) + 0.5) * share * phase;
+            (0..PHASES).map(|of| (share, ages(first(of)))).collect()
         }
     }
 }
