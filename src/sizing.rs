@@ -3,6 +3,7 @@
 //! A short run at a safe rate tells how long works take ([`sojourn`]); the closed formulas
 //! ([`polling`], [`delivery`], [`burst`]) say what each choice needs at the peak, and what it gives.
 
+pub mod advice;
 pub mod burst;
 pub mod delivery;
 pub mod hybrid;

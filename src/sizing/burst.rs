@@ -61,7 +61,11 @@ mod tests {
             for share in [0.5, 0.99, 1.0 - 1e-6] {
                 let oracle = Poisson::new(mean).unwrap();
                 let found = poisson_quantile(mean, share);
-                #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a count")]
+                #[expect(
+                    clippy::cast_sign_loss,
+                    clippy::cast_possible_truncation,
+                    reason = "a count"
+                )]
                 let count = found as u64;
                 assert!(oracle.cdf(count) >= share - 1e-9, "{mean} {share}: {found}");
                 let below = count.checked_sub(1).map_or(0.0, |below| oracle.cdf(below));

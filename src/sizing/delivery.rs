@@ -108,7 +108,11 @@ impl Delivery {
     /// The share of the first attempts that have left by then.
     fn sent_within(&self, seconds: f64) -> f64 {
         let by = |law: &Law, seconds: f64| {
-            if seconds < 0.0 { 0.0 } else { 1.0 - law.survival(seconds) }
+            if seconds < 0.0 {
+                0.0
+            } else {
+                1.0 - law.survival(seconds)
+            }
         };
         let (share, hold) = &self.held;
         let plain = by(&self.delay, seconds);
@@ -117,7 +121,9 @@ impl Delivery {
         }
         let delays = middles(&self.delay);
         let held = delays.iter();
-        let held: f64 = held.map(|(part, delay)| part * by(hold, seconds - delay)).sum();
+        let held: f64 = held
+            .map(|(part, delay)| part * by(hold, seconds - delay))
+            .sum();
         (1.0 - share) * plain + share * held
     }
 
@@ -186,7 +192,9 @@ impl Delivery {
             .filter(|(at, gap)| at - gap < outage)
             .collect();
         let density = |t: f64| {
-            let due = gaps.iter().filter(|(at, gap)| *gap > t && *at <= outage + t);
+            let due = gaps
+                .iter()
+                .filter(|(at, gap)| *gap > t && *at <= outage + t);
             rate * exact(due.count())
         };
         let mut edges: Vec<f64> = gaps

@@ -36,10 +36,15 @@ impl Sweep {
         let (mut polls, mut lags) = (0.0, Vec::new());
         for age in sojourn.middles(WORKS) {
             let (slot, detected) = self.first_poll_at(age, way);
-            let by_poll = if detected <= end { detected + way.one_way() } else { last };
+            let by_poll = if detected <= end {
+                detected + way.one_way()
+            } else {
+                last
+            };
             for (share, later) in calls().filter(|(share, _)| *share > 0.0) {
                 let by_call = age + later;
-                polls += each * share * self.polls_before(by_call.min(end + way.one_way()), slot, way);
+                polls +=
+                    each * share * self.polls_before(by_call.min(end + way.one_way()), slot, way);
                 let known = by_call.min(by_poll);
                 if known.is_finite() && age <= end {
                     lags.push((known - age, each * share));
@@ -76,7 +81,8 @@ impl Sweep {
 /// The statistics of lags with their shares.
 fn lag_of(mut lags: Vec<(f64, f64)>, all: f64) -> Lag {
     lags.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    let mean = lags.iter().map(|(lag, share)| lag * share).sum::<f64>() / all.max(f64::MIN_POSITIVE);
+    let mean =
+        lags.iter().map(|(lag, share)| lag * share).sum::<f64>() / all.max(f64::MIN_POSITIVE);
     let at = |share: f64| {
         let mut sum = 0.0;
         let found = lags.iter().find(|(_, part)| {
@@ -117,7 +123,10 @@ mod tests {
         let delivery = Delivery::of(&callback, 0.0);
         let found = SWEEP.with(&delivery, &Sojourn::of_law(law), NO_WAY);
         let near = |found: f64, expected: f64| {
-            assert!((found - expected).abs() < 0.01 * expected.max(0.01), "{law}: {found}, not {expected}");
+            assert!(
+                (found - expected).abs() < 0.01 * expected.max(0.01),
+                "{law}: {found}, not {expected}"
+            );
         };
         near(found.polls, polls);
         near(found.lag.mean, lag);

@@ -72,10 +72,18 @@ impl Given {
         let limit = self.limit.map(|limit| limit.rate.per_second());
         let excess_per_s = limit.map_or(0.0, |limit| (requests_per_s - limit).max(0.0));
         let fits = excess_per_s <= 0.0;
-        let lag = if fits { Some(polling.lag) } else { self.held_back(choice, rate, &polling) };
+        let lag = if fits {
+            Some(polling.lag)
+        } else {
+            self.held_back(choice, rate, &polling)
+        };
         let mode = choice.observe.mode;
         let callbacks = mode.hears_callbacks().then(|| self.callbacks(rate));
-        let by_poll = if mode == Mode::Poll { polling.seen } else { 0.0 };
+        let by_poll = if mode == Mode::Poll {
+            polling.seen
+        } else {
+            0.0
+        };
         let (small, large) = (exact(self.size.poll_bytes), exact(self.size.result_bytes));
         let called = callbacks.as_ref().map_or(0.0, |callbacks| callbacks.per_s);
         let small_per_s = requests_per_s - rate * by_poll;
@@ -134,7 +142,8 @@ impl Given {
         let index = WINDOWS.iter().position(|window| *window >= handler);
         let dispersion = self.dispersion[index.unwrap_or(WINDOWS.len() - 1)];
         let mut peak_per_s = [0.0; WINDOWS.len()];
-        for ((peak, window), dispersion) in peak_per_s.iter_mut().zip(WINDOWS).zip(self.dispersion) {
+        for ((peak, window), dispersion) in peak_per_s.iter_mut().zip(WINDOWS).zip(self.dispersion)
+        {
             *peak = burst::peak(per_s, window, dispersion);
         }
         Callbacks {
@@ -165,7 +174,9 @@ pub(super) mod tests {
             "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
              duration = '1s'\n{more}\n"
         );
-        resolve::read(&text, &[], &|_| Err(String::new())).unwrap().into()
+        resolve::read(&text, &[], &|_| Err(String::new()))
+            .unwrap()
+            .into()
     }
 
     pub(in super::super) fn given(law: &str, plan: &Plan) -> Given {
@@ -213,7 +224,9 @@ pub(super) mod tests {
 
     #[test]
     fn callbacks_cost_the_api_a_submit_and_the_receiver_its_peak() {
-        let plan = plan(&format!("{SIZE}interval = '5s'\n[observe]\nmode = 'callback'\n"));
+        let plan = plan(&format!(
+            "{SIZE}interval = '5s'\n[observe]\nmode = 'callback'\n"
+        ));
         let mut given = given("exp(60s)", &plan);
         given.way = Way {
             accept: 0.5,

@@ -90,7 +90,11 @@ impl Difference {
         let errors = [played.requests_per_s, played.polls, lag].map(noise);
         Some(Self {
             requests: apart(played.requests_per_s.value, need.requests_per_s),
-            polls: if need.polls > 0.0 { apart(played.polls.value, need.polls) } else { 0.0 },
+            polls: if need.polls > 0.0 {
+                apart(played.polls.value, need.polls)
+            } else {
+                0.0
+            },
             lag: apart(found.mean, reckoned.mean),
             noise: 2.0 * errors.into_iter().fold(0.0, f64::max),
         })
@@ -100,7 +104,10 @@ impl Difference {
     pub fn largest(&self) -> f64 {
         [self.requests, self.polls, self.lag]
             .into_iter()
-            .fold(0.0, |most, of| if of.abs() > most { of.abs() } else { most })
+            .fold(
+                0.0,
+                |most, of| if of.abs() > most { of.abs() } else { most },
+            )
     }
 
     /// Whether both agree: to two in a hundred, and what chance may add.
@@ -110,12 +117,7 @@ impl Difference {
 }
 
 /// Plays a choice at a rate. None if `go_on` says so on the way.
-pub fn play(
-    given: &Given,
-    choice: &Plan,
-    rate: Rate,
-    go_on: &dyn Fn() -> bool,
-) -> Option<Played> {
+pub fn play(given: &Given, choice: &Plan, rate: Rate, go_on: &dyn Fn() -> bool) -> Option<Played> {
     let works = works(given, choice, rate.per_second());
     let plan = Arc::new(plan(given, choice, rate, works));
     let network = Network {
@@ -255,7 +257,11 @@ fn judge(snapshot: &Snapshot, rows: &[WorkRow], truth: &Truth, load: f64) -> Pla
             p99: at(0.99),
         }),
         lag_error: mean_lag.error,
-        known: if accepted > 0.0 { count(Count::Terminal) / accepted } else { 0.0 },
+        known: if accepted > 0.0 {
+            count(Count::Terminal) / accepted
+        } else {
+            0.0
+        },
     }
 }
 
@@ -276,7 +282,10 @@ fn mean(values: impl Iterator<Item = f64> + Clone) -> Noisy {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a run are far below 2^53"
+)]
 fn float(count: u64) -> f64 {
     count as f64
 }
@@ -304,7 +313,10 @@ mod tests {
         let need = given.need(&plan, rate.per_second());
         let played = play(&given, &plan, rate, &|| true).unwrap();
         let apart = Difference::of(&need, &played).unwrap();
-        assert!(apart.largest() <= WITHIN, "{law} {more}: {apart:?}\n{need:#?}\n{played:#?}");
+        assert!(
+            apart.largest() <= WITHIN,
+            "{law} {more}: {apart:?}\n{need:#?}\n{played:#?}"
+        );
         (need, played)
     }
 
@@ -327,7 +339,12 @@ mod tests {
             round_trip: 0.4,
         };
         check("lognormal(8s, 0.6)", "interval = '2s'", "100/s", way);
-        check("exp(8s)", "interval = '2s'\nfirst = 'interval'", "100/s", way);
+        check(
+            "exp(8s)",
+            "interval = '2s'\nfirst = 'interval'",
+            "100/s",
+            way,
+        );
         check("exp(8s)", "interval = '2s'\nfrom = 'answer'", "100/s", way);
         let exponential = "interval = '1s'\npolicy = 'exponential'";
         check("lognormal(8s, 0.6)", exponential, "100/s", way);

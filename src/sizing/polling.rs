@@ -123,7 +123,9 @@ fn schedules(poll: &Poll, interval: f64, way: Way) -> Vec<Schedule> {
             Some(age)
         };
         let ages = std::iter::successors(Some(way.age(first)), next);
-        ages.take_while(|age| *age < until).take(MOST_AGES).collect()
+        ages.take_while(|age| *age < until)
+            .take(MOST_AGES)
+            .collect()
     };
     match poll.first {
         FirstPoll::Now => vec![(1.0, ages(0.0))],

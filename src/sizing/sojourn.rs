@@ -156,7 +156,10 @@ mod tests {
         near(exponential.mean(), 8.0);
         near(exponential.open_time(0.0, 1e9), 8.0);
         // Of the memoryless law the same is left at every age, to those that are still open.
-        near(exponential.open_time(3.0, 1e9), 8.0 * (-3.0_f64 / 8.0).exp());
+        near(
+            exponential.open_time(3.0, 1e9),
+            8.0 * (-3.0_f64 / 8.0).exp(),
+        );
         near(exponential.open(8.0), (-1.0_f64).exp());
         near(exponential.quantile(0.5), 8.0 * 2.0_f64.ln());
         let twice = exponential.stretched(2.0);
