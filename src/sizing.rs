@@ -7,6 +7,7 @@ pub mod advice;
 pub mod burst;
 pub mod delivery;
 pub mod hybrid;
+pub mod measured;
 pub mod need;
 pub mod played;
 pub mod polling;

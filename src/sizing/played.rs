@@ -266,7 +266,7 @@ fn judge(snapshot: &Snapshot, rows: &[WorkRow], truth: &Truth, load: f64) -> Pla
 }
 
 /// The mean and its standard error, of values that do not depend on each other.
-fn mean(values: impl Iterator<Item = f64> + Clone) -> Noisy {
+pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> Noisy {
     let n: f64 = values.clone().map(|_| 1.0).sum();
     if n < 2.0 {
         return Noisy {
