@@ -32,6 +32,29 @@ pub fn most_at_once(per_second: f64, seconds: f64, dispersion: f64) -> f64 {
     (peak(per_second, seconds, dispersion) * seconds).ceil()
 }
 
+/// How unevenly something came, by the windows of one length in a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dispersion {
+    /// Variance over mean of the counts.
+    pub index: f64,
+    /// How many windows there were.
+    pub windows: f64,
+}
+
+impl Dispersion {
+    /// Fewest windows that tell anything.
+    const FEWEST: f64 = 30.0;
+
+    /// The index where it is above that of a Poisson process by more than chance makes it; else 1.
+    /// The index of n Poisson counts has the standard error `sqrt(2 / (n - 1))` (Cox and Lewis, The
+    /// Statistical Analysis of Series of Events, 1966, 6.3).
+    pub fn beyond_chance(self) -> f64 {
+        let error = (2.0 / (self.windows - 1.0).max(1.0)).sqrt();
+        let is_told = self.windows >= Self::FEWEST && self.index > 1.0 + 3.0 * error;
+        if is_told { self.index } else { 1.0 }
+    }
+}
+
 /// The smallest number that a Poisson variable of this mean does not exceed with the probability
 /// `share`.
 pub fn poisson_quantile(mean: f64, share: f64) -> f64 {
@@ -83,6 +106,14 @@ mod tests {
         assert!(short > 500.0 && ten < 112.0, "{short} {ten}");
         let bursty = peak(100.0, 1.0, 4.0);
         assert!((170.0..180.0).contains(&bursty), "{bursty}");
+    }
+
+    #[test]
+    fn unevenness_counts_where_chance_does_not_explain_it() {
+        let told = |index, windows| Dispersion { index, windows }.beyond_chance();
+        for (index, windows, expected) in [(1.5, 800.0, 1.5), (1.1, 800.0, 1.0), (9.0, 3.0, 1.0)] {
+            assert!((told(index, windows) - expected).abs() < 1e-12, "{index} {windows}");
+        }
     }
 
     #[test]

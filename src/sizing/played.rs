@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::burst::WINDOWS;
 use super::need::{Given, Need};
 use super::polling::Lag;
+use crate::record::bursts::Burst;
 use crate::record::ledger::Count;
 use crate::record::row::WorkRow;
 use crate::record::snapshot::Snapshot;
@@ -45,6 +47,8 @@ pub struct Played {
     pub lag_error: f64,
     /// The share of the accepted works whose end was known.
     pub known: f64,
+    /// The most callbacks a second in each of [`WINDOWS`]; none where none came.
+    pub callback_peaks: Option<[f64; WINDOWS.len()]>,
 }
 
 /// A mean and its standard error.
@@ -262,7 +266,15 @@ fn judge(snapshot: &Snapshot, rows: &[WorkRow], truth: &Truth, load: f64) -> Pla
         } else {
             0.0
         },
+        callback_peaks: callback_peaks(snapshot),
     }
+}
+
+fn callback_peaks(snapshot: &Snapshot) -> Option<[f64; WINDOWS.len()]> {
+    let bursts = snapshot.bursts.until(snapshot.end);
+    let per_second = |burst: &Burst| float(burst.most) / burst.window.seconds();
+    let peaks: Vec<f64> = bursts.iter().map(per_second).collect();
+    peaks.try_into().ok()
 }
 
 /// The mean and its standard error, of values that do not depend on each other.
