@@ -117,7 +117,11 @@ pub fn size(options: &SizeOptions, out: &mut impl Write) -> Result<u8, Mistake> 
         Output::Json => out.write_all(&json)?,
     }
     out.flush()?;
-    Ok(if sizing.invalid().is_empty() { 0 } else { INVALID })
+    Ok(if sizing.invalid().is_empty() {
+        0
+    } else {
+        INVALID
+    })
 }
 
 fn no_size() -> Mistake {
@@ -185,10 +189,10 @@ impl Bench<'_> {
         let mut runs = Vec::new();
         let mut dispersion = [1.0; WINDOWS.len()];
         let from = if let Some(from) = &self.options.from {
-            runs.push(self.earlier(from)?);
+            runs.push(earlier_run(from)?);
             from.clone()
         } else {
-            let (candidate, _) = self.teller(&candidates, &scenarios)?;
+            let (candidate, _) = teller(&candidates, &scenarios)?;
             for (candidate, scenario) in candidates.iter().zip(&scenarios) {
                 let (run, report) = self.run(candidate, scenario)?;
                 runs.push(run);
@@ -243,31 +247,15 @@ impl Bench<'_> {
         read_scenario(&self.options.scenario, &sets, self.options.coloured)
     }
 
-    /// The run that says how long works take: the one that looks at them most often.
-    fn teller<'a>(
-        &self,
-        candidates: &'a [Candidate],
-        scenarios: &'a [Scenario],
-    ) -> Result<(&'a Candidate, &'a Scenario), Mistake> {
-        let polls = (candidates.iter().zip(scenarios))
-            .filter(|(_, scenario)| scenario.plan.observe.mode == Mode::Poll);
-        polls
-            .min_by_key(|(_, scenario)| scenario.plan.poll.interval)
-            .ok_or_else(|| {
-                Mistake(
-                    "nothing would tell how long works take: found no polls among the choices\n\
-                     hint: add \"poll\" to size.modes, or name an earlier run by --from"
-                        .to_owned(),
-                )
-            })
-    }
-
     /// A run of a choice, and what it told.
-    fn run(&self, candidate: &Candidate, scenario: &Scenario) -> Result<(Measured, Report), Ending> {
+    fn run(
+        &self,
+        candidate: &Candidate,
+        scenario: &Scenario,
+    ) -> Result<(Measured, Report), Ending> {
         self.screen.say(&format!("measuring: {}", candidate.name));
         let path = self.folder.join(RUNS).join(candidate.file_name());
-        let knows_truth =
-            self.options.virtual_time || scenario.plan.target.base == Base::Simulator;
+        let knows_truth = self.options.virtual_time || scenario.plan.target.base == Base::Simulator;
         let truth = knows_truth.then(|| path.with_extension("truth.csv"));
         let options = Options {
             out: None,
@@ -294,7 +282,14 @@ impl Bench<'_> {
             carry_out(venue, scenario, &path, screen, Quote::of_nothing(), listen)?
         } else {
             let venue = OverHttp::prepare(&scenario.plan, &options)?;
-            carry_out(venue, scenario, &path, screen, Quote::of_this_machine(), listen)?
+            carry_out(
+                venue,
+                scenario,
+                &path,
+                screen,
+                Quote::of_this_machine(),
+                listen,
+            )?
         };
         outcome?;
         if !self.goes_on() {
@@ -306,14 +301,6 @@ impl Bench<'_> {
         let shown = path.display().to_string();
         let run = Measured::of(&candidate.name, &shown, &told, truth.as_deref());
         Ok((run.map_err(Mistake)?, report))
-    }
-
-    /// What an earlier run told.
-    fn earlier(&self, from: &Path) -> Result<Measured, Mistake> {
-        let read = |name: &str| fs::read(from.join(name)).map_err(|error| no_run(from, name, &error));
-        let told = Harness::read(&read(WORKS)?, &read(SUMMARY)?).map_err(Mistake)?;
-        let shown = from.display().to_string();
-        Measured::of(&shown, &shown, &told, None).map_err(Mistake)
     }
 
     /// Whether nobody wants it to end.
@@ -348,6 +335,32 @@ impl Bench<'_> {
     }
 }
 
+/// The run that says how long works take: the one that looks at them most often.
+fn teller<'a>(
+    candidates: &'a [Candidate],
+    scenarios: &'a [Scenario],
+) -> Result<(&'a Candidate, &'a Scenario), Mistake> {
+    let polls = (candidates.iter().zip(scenarios))
+        .filter(|(_, scenario)| scenario.plan.observe.mode == Mode::Poll);
+    polls
+        .min_by_key(|(_, scenario)| scenario.plan.poll.interval)
+        .ok_or_else(|| {
+            Mistake(
+                "nothing would tell how long works take: found no polls among the choices\n\
+                 hint: add \"poll\" to size.modes, or name an earlier run by --from"
+                    .to_owned(),
+            )
+        })
+}
+
+/// What an earlier run told.
+fn earlier_run(from: &Path) -> Result<Measured, Mistake> {
+    let read = |name: &str| fs::read(from.join(name)).map_err(|error| no_run(from, name, &error));
+    let told = Harness::read(&read(WORKS)?, &read(SUMMARY)?).map_err(Mistake)?;
+    let shown = from.display().to_string();
+    Measured::of(&shown, &shown, &told, None).map_err(Mistake)
+}
+
 fn no_run(from: &Path, name: &str, error: &io::Error) -> Mistake {
     Mistake(format!(
         "cannot read {}: {error}\nhint: --from names the directory of an earlier run that was not killed",
@@ -367,7 +380,10 @@ fn source(from: &Path) -> Result<Source, Mistake> {
         ))
     })?;
     let sojourn = Sojourn::of_ended(&curve).ok_or_else(|| {
-        Mistake(format!("{} has no work that ended", from.join(CURVE).display()))
+        Mistake(format!(
+            "{} has no work that ended",
+            from.join(CURVE).display()
+        ))
     })?;
     let told = Harness::read(b"", &read(SUMMARY)?).map_err(Mistake)?;
     let mean = |metric| told.figure(metric, "mean").unwrap_or(0.0);
@@ -408,7 +424,8 @@ fn notes(given: &Given, plan: &Plan, runs: &[Measured]) -> Vec<String> {
         ));
     }
     if given.limit.is_none() {
-        notes.push("no limit is known, so nothing is judged by it: size.limit names one".to_owned());
+        notes
+            .push("no limit is known, so nothing is judged by it: size.limit names one".to_owned());
     }
     if given.sojourn.endless() > 0.0 {
         notes.push(format!(

@@ -55,7 +55,9 @@ impl fmt::Display for Rate {
     /// As it is written, or by the second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(1, "s"), (60, "min"), (3_600, "h")];
-        let unit = units.iter().find(|(of, _)| self.per == Span::from_secs(*of));
+        let unit = units
+            .iter()
+            .find(|(of, _)| self.per == Span::from_secs(*of));
         match unit {
             Some((_, unit)) => write!(f, "{}/{unit}", self.count),
             None => write!(f, "{}/s", self.per_second()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::need::{Given, Need};
+use super::played::WITHIN;
 use super::polling::{fixed, highest_rate, shortest_interval};
 use crate::report::text::number;
 use crate::scenario::{Bucket, Mode, Plan, PollShape, Rate};
@@ -126,8 +127,8 @@ impl Given {
         })
     }
 
-    /// The interval in seconds from which on polling takes as few requests as callbacks with a sweep
-    /// take attempts and polls: `polls(T) = A + sweep`. None if it never does.
+    /// The interval in seconds from which on polling takes as few requests as callbacks with a
+    /// sweep take attempts and polls: `polls(T) = A + sweep`. None if it never does.
     pub fn break_even(&self, plan: &Plan) -> Option<f64> {
         let second = self.fixed(plan, 1.0);
         let called = self.delivery.attempts() + self.polling(&self.called_back(plan)).polls;
@@ -208,7 +209,8 @@ impl Given {
             .filter(|choice| choice.plan.observe.mode == Mode::Poll);
         let needs = polls.map(|choice| (choice, self.need(&choice.plan, rate)));
         let keeps = |need: &Need| {
-            need.lag.is_some_and(|lag| lag.mean <= wanted)
+            need.lag
+                .is_some_and(|lag| lag.mean <= wanted * (1.0 + WITHIN))
                 && need.share.is_none_or(|share| share <= MARGIN)
         };
         let keeping = needs.filter(|(_, need)| keeps(need));

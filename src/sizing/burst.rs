@@ -112,7 +112,10 @@ mod tests {
     fn unevenness_counts_where_chance_does_not_explain_it() {
         let told = |index, windows| Dispersion { index, windows }.beyond_chance();
         for (index, windows, expected) in [(1.5, 800.0, 1.5), (1.1, 800.0, 1.0), (9.0, 3.0, 1.0)] {
-            assert!((told(index, windows) - expected).abs() < 1e-12, "{index} {windows}");
+            assert!(
+                (told(index, windows) - expected).abs() < 1e-12,
+                "{index} {windows}"
+            );
         }
     }
 

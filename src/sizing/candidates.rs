@@ -44,7 +44,11 @@ fn polls(size: &SizePlan, mode_is: &str) -> Vec<Candidate> {
     let mut all = Vec::new();
     for policy in &size.policies {
         for interval in &size.intervals {
-            let word = if policy == "fixed" { String::new() } else { format!("{policy} ") };
+            let word = if policy == "fixed" {
+                String::new()
+            } else {
+                format!("{policy} ")
+            };
             all.push(Candidate {
                 name: format!("poll {word}{interval}"),
                 sets: vec![
@@ -75,11 +79,20 @@ mod tests {
         let found = names(
             "[size]\npeak = ['1/s']\nintervals = ['1s', '90s']\npolicies = ['fixed', 'optimal']",
         );
-        let polls = ["poll 1s", "poll 1m30s", "poll optimal 1s", "poll optimal 1m30s"];
+        let polls = [
+            "poll 1s",
+            "poll 1m30s",
+            "poll optimal 1s",
+            "poll optimal 1m30s",
+        ];
         assert_eq!(found[..4], polls);
         assert_eq!(found[4..], ["callback", "hybrid"]);
-        assert_eq!(names("[size]\npeak = ['1/s']\nmodes = ['poll']"), ["poll 1s"]);
-        let nowhere = "[size]\npeak = ['1/s']\n[observe]\nmode = 'callback'\n[api.poll]\nby = 'none'";
+        assert_eq!(
+            names("[size]\npeak = ['1/s']\nmodes = ['poll']"),
+            ["poll 1s"]
+        );
+        let nowhere =
+            "[size]\npeak = ['1/s']\n[observe]\nmode = 'callback'\n[api.poll]\nby = 'none'";
         assert_eq!(names(nowhere), ["callback"]);
     }
 }

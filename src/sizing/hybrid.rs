@@ -1,5 +1,5 @@
-//! Callbacks first, and polls for works that are past a deadline: what the net below costs, and what
-//! it gives.
+//! Callbacks first, and polls for works that are past a deadline: what the net below costs, and
+//! what it gives.
 
 use super::delivery::Delivery;
 use super::polling::{Lag, Polling};
@@ -22,9 +22,9 @@ pub struct Sweep {
 impl Sweep {
     /// What it costs a work in polls, and how late its end is known by whichever comes first.
     ///
-    /// A work that ends at the age s, and whose callback comes L later, is polled at each age of the
-    /// sweep until one of them tells: the callback at s + L, or the first poll at s or later. The
-    /// means are sums over the middles of equal shares of s, and over the attempts of L.
+    /// A work that ends at the age s, and whose callback comes L later, is polled at each age of
+    /// the sweep until one of them tells: the callback at s + L, or the first poll at s or later.
+    /// The means are sums over the middles of equal shares of s, and over the attempts of L.
     pub fn with(self, delivery: &Delivery, sojourn: &Sojourn, way: Way) -> Polling {
         let calls = delivery.middles(way);
         let come: f64 = calls.iter().map(|(share, _)| share).sum();

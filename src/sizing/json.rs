@@ -1,14 +1,19 @@
 //! `size.json` and `size.csv`: the result for machines. The shapes of the files live here.
 
+#![expect(
+    clippy::struct_field_names,
+    reason = "fields are the keys of the file, which say their units"
+)]
+
 use serde::Serialize;
 
-use super::advice::{self, Decision, MARGIN};
+use super::advice::{self, Decision, Highest, MARGIN};
 use super::burst::WINDOWS;
 use super::measured::Measured;
-use super::need::{self, Need};
+use super::need::{self, Given, Need};
 use super::played::{self, WITHIN};
 use super::polling::Lag;
-use super::result::{Point, Row, Sizing};
+use super::result::{self, Point, Row, Sizing};
 use crate::report::summary::wall;
 use crate::scenario::{Mode, Plan, PollPolicy};
 
@@ -81,7 +86,8 @@ struct Polling {
 
 #[derive(Serialize)]
 struct Peak<'a> {
-    peak: String,
+    #[serde(rename = "peak")]
+    written: String,
     works_per_s: f64,
     recommendation: Option<Advice<'a>>,
     choices: Vec<Choice<'a>>,
@@ -379,7 +385,10 @@ impl<'a> Choice<'a> {
 }
 
 fn run<'a>(sizing: &Sizing, run: &'a Measured) -> Option<Run<'a>> {
-    let choice = sizing.choices.iter().find(|choice| choice.name == run.choice)?;
+    let choice = sizing
+        .choices
+        .iter()
+        .find(|choice| choice.name == run.choice)?;
     let need = run.reckoned(&sizing.given, &choice.plan);
     Some(Run {
         choice: &run.choice,
@@ -407,10 +416,8 @@ fn run<'a>(sizing: &Sizing, run: &'a Measured) -> Option<Run<'a>> {
 
 /// The bytes of `size.json`.
 pub fn write(sizing: &Sizing) -> Vec<u8> {
-    let given = &sizing.given;
-    let (sojourn, size) = (&given.sojourn, &given.size);
     let invalid = sizing.invalid();
-    let peak = |peak: &'_ super::result::Peak| peak.rate.to_string();
+    let runs = sizing.runs.iter();
     let file = File {
         schema: SCHEMA,
         scenario: &sizing.scenario,
@@ -421,55 +428,11 @@ pub fn write(sizing: &Sizing) -> Vec<u8> {
         simulated: sizing.simulated,
         valid: invalid.is_empty(),
         invalid,
-        measured: MeasuredTimes {
-            from: &sizing.source,
-            works: sizing.works,
-            sojourn_mean_s: short(sojourn.mean()),
-            sojourn_p50_s: short(sojourn.quantile(0.5)),
-            sojourn_p99_s: short(sojourn.quantile(0.99)),
-            not_seen_to_end: short(sojourn.endless()),
-            accept_s: short(given.way.accept),
-            poll_round_trip_s: short(given.way.round_trip),
-            callback_dispersion: (WINDOWS.into_iter().zip(given.dispersion))
-                .map(|(window_s, index)| Dispersion {
-                    window_s,
-                    index: short(index),
-                })
-                .collect(),
-        },
-        given: Assumed {
-            limit_per_s: given.limit.map(|limit| short(limit.rate.per_second())),
-            limit_burst: given.limit.map(|limit| limit.burst),
-            margin: MARGIN,
-            lag_s: size.lag.seconds(),
-            handler_time_s: size.handler_time.seconds(),
-            outage_s: size.outage.seconds(),
-            callback_attempts: given.delivery.tries(),
-            callback_retried_for_s: given.delivery.retried_for(),
-            callback_failure_ratio: size.failure_ratio,
-            poll_bytes: size.poll_bytes,
-            result_bytes: size.result_bytes,
-        },
-        polling: Polling {
-            wanted_interval_s: (sizing.choices.first())
-                .and_then(|choice| given.wanted_interval(&choice.plan))
-                .map(short),
-            highest_per_s: sizing.highest.map(|highest| short(highest.at_lag)),
-            highest_with_margin_per_s: sizing.highest.map(|highest| short(highest.with_margin)),
-            highest_at_any_lag_per_s: sizing.highest.map(|highest| short(highest.at_any_lag)),
-            break_even_interval_s: sizing.break_even.map(short),
-        },
-        peaks: (sizing.peaks.iter())
-            .map(|at| Peak {
-                peak: peak(at),
-                works_per_s: short(at.rate.per_second()),
-                recommendation: at.advice.as_ref().map(Advice::from),
-                choices: (sizing.choices.iter().zip(&at.rows))
-                    .map(|(choice, row)| Choice::of(choice, row))
-                    .collect(),
-            })
-            .collect(),
-        runs: sizing.runs.iter().filter_map(|of| run(sizing, of)).collect(),
+        measured: MeasuredTimes::of(sizing),
+        given: Assumed::of(&sizing.given),
+        polling: Polling::of(sizing),
+        peaks: sizing.peaks.iter().map(|at| peak(sizing, at)).collect(),
+        runs: runs.filter_map(|of| run(sizing, of)).collect(),
         agreement: sizing.worst().map(|(worst, rate, choice)| Agreement {
             largest_difference: short(worst.largest()),
             noise: short(worst.noise),
@@ -481,7 +444,9 @@ pub fn write(sizing: &Sizing) -> Vec<u8> {
         curves: (sizing.choices.iter())
             .map(|choice| Curve {
                 choice: &choice.name,
-                points: sizing.curve(&choice.plan).into_iter().map(Dot::from).collect(),
+                points: (sizing.curve(&choice.plan).into_iter())
+                    .map(Dot::from)
+                    .collect(),
             })
             .collect(),
         notes: &sizing.notes,
@@ -489,6 +454,78 @@ pub fn write(sizing: &Sizing) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(&file).expect("plain values have a form");
     bytes.push(b'\n');
     bytes
+}
+
+impl<'a> MeasuredTimes<'a> {
+    fn of(sizing: &'a Sizing) -> Self {
+        let Given {
+            sojourn,
+            way,
+            dispersion,
+            ..
+        } = &sizing.given;
+        let each = WINDOWS.into_iter().zip(dispersion);
+        Self {
+            from: &sizing.source,
+            works: sizing.works,
+            sojourn_mean_s: short(sojourn.mean()),
+            sojourn_p50_s: short(sojourn.quantile(0.5)),
+            sojourn_p99_s: short(sojourn.quantile(0.99)),
+            not_seen_to_end: short(sojourn.endless()),
+            accept_s: short(way.accept),
+            poll_round_trip_s: short(way.round_trip),
+            callback_dispersion: each
+                .map(|(window_s, index)| Dispersion {
+                    window_s,
+                    index: short(*index),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Assumed {
+    fn of(given: &Given) -> Self {
+        let size = &given.size;
+        Self {
+            limit_per_s: given.limit.map(|limit| short(limit.rate.per_second())),
+            limit_burst: given.limit.map(|limit| limit.burst),
+            margin: MARGIN,
+            lag_s: size.lag.seconds(),
+            handler_time_s: size.handler_time.seconds(),
+            outage_s: size.outage.seconds(),
+            callback_attempts: given.delivery.tries(),
+            callback_retried_for_s: given.delivery.retried_for(),
+            callback_failure_ratio: size.failure_ratio,
+            poll_bytes: size.poll_bytes,
+            result_bytes: size.result_bytes,
+        }
+    }
+}
+
+impl Polling {
+    fn of(sizing: &Sizing) -> Self {
+        let highest = |of: fn(&Highest) -> f64| sizing.highest.as_ref().map(of).map(short);
+        let first = sizing.choices.first();
+        let wanted = first.and_then(|choice| sizing.given.wanted_interval(&choice.plan));
+        Self {
+            wanted_interval_s: wanted.map(short),
+            highest_per_s: highest(|highest| highest.at_lag),
+            highest_with_margin_per_s: highest(|highest| highest.with_margin),
+            highest_at_any_lag_per_s: highest(|highest| highest.at_any_lag),
+            break_even_interval_s: sizing.break_even.map(short),
+        }
+    }
+}
+
+fn peak<'a>(sizing: &'a Sizing, peak: &'a result::Peak) -> Peak<'a> {
+    let rows = sizing.choices.iter().zip(&peak.rows);
+    Peak {
+        written: peak.rate.to_string(),
+        works_per_s: short(peak.rate.per_second()),
+        recommendation: peak.advice.as_ref().map(Advice::from),
+        choices: rows.map(|(choice, row)| Choice::of(choice, row)).collect(),
+    }
 }
 
 impl From<Point> for Dot {

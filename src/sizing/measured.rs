@@ -99,7 +99,9 @@ fn lags(run: &Harness, truth: &[u8]) -> Result<Vec<f64>, String> {
 fn ends(truth: &[u8]) -> Result<BTreeMap<String, Tick>, String> {
     let wrong = |what: &str| format!("the truth of the service: {what}");
     let mut reader = Reader::from_reader(truth);
-    let headers = reader.headers().map_err(|error| wrong(&error.to_string()))?;
+    let headers = reader
+        .headers()
+        .map_err(|error| wrong(&error.to_string()))?;
     let place = |name: &str| {
         let at = headers.iter().position(|header| header == name);
         at.ok_or_else(|| wrong(&format!("no column {name}")))

@@ -163,7 +163,9 @@ fn optimal(poll: &Poll, interval: f64, sojourn: &Sojourn, way: Way) -> Polling {
         let first = way.age(0.0);
         let ages = ages.schedule(price).map(|age| age.max(first));
         let ages = ages.take_while(|age| *age < until).take(MOST_AGES);
-        all.iter_mut().for_each(|(share, _)| *share *= EXPLORE);
+        for (share, _) in &mut all {
+            *share *= EXPLORE;
+        }
         all.push((1.0 - EXPLORE, ages.collect()));
     }
     by_ages(&all, sojourn, way)

@@ -87,16 +87,19 @@ impl Sizing {
     pub fn invalid(&self) -> Vec<String> {
         let of = |run: &Measured| -> Vec<String> {
             let codes = run.invalid.iter();
-            codes.map(|code| format!("{code} in the run of {}", run.choice)).collect()
+            codes
+                .map(|code| format!("{code} in the run of {}", run.choice))
+                .collect()
         };
         self.runs.iter().flat_map(of).collect()
     }
 
     /// What is recommended at the highest peak.
     pub fn verdict(&self) -> Option<Verdict> {
-        let highest = self.peaks.iter().max_by(|one, other| {
-            one.rate.per_second().total_cmp(&other.rate.per_second())
-        });
+        let highest = self
+            .peaks
+            .iter()
+            .max_by(|one, other| one.rate.per_second().total_cmp(&other.rate.per_second()));
         Some(highest?.advice.as_ref()?.decision.verdict)
     }
 
