@@ -45,6 +45,8 @@ pub struct Need {
     pub bytes_per_s: f64,
     /// Requests on the wire to the API, in the mean (Little, Operations Research 9 (1961)).
     pub connections: f64,
+    /// Whether the formulas are exact: the ages of `optimal` are those of a curve that is known.
+    pub is_exact: bool,
     /// What a receiver must bear; none where there is none.
     pub callbacks: Option<Callbacks>,
 }
@@ -96,6 +98,8 @@ impl Given {
             known: polling.seen,
             bytes_per_s: small_per_s * small + (rate * by_poll + called) * large,
             connections: rate * (self.way.accept + polling.polls * self.way.round_trip),
+            is_exact: mode != Mode::Poll
+                || !matches!(choice.poll.policy, PollPolicy::Optimal { .. }),
             callbacks,
         }
     }

@@ -75,10 +75,10 @@ pub struct Difference {
 
 impl Difference {
     /// None beyond the limit, where the formulas speak of callers who ignore it, or hold back by
-    /// themselves, and the engine obeys each 429.
+    /// themselves, and the engine obeys each 429; and none where the formulas are not exact.
     pub fn of(need: &Need, played: &Played) -> Option<Self> {
         let (reckoned, found) = (need.lag?, played.lag?);
-        if need.excess_per_s > 0.0 {
+        if need.excess_per_s > 0.0 || !need.is_exact {
             return None;
         }
         let apart = |found: f64, reckoned: f64| {
@@ -182,6 +182,8 @@ fn plan(given: &Given, choice: &Plan, rate: Rate, works: f64) -> Plan {
     plan.submit.retries = 0;
     plan.http.max_in_flight = 0;
     plan.poll.budget = None;
+    // What a run would learn it knows: the formulas do not reckon with its first minutes.
+    plan.poll.like = Some(given.sojourn.ended());
     plan.limits = None;
     plan.drain_limit = Span(2 * plan.poll.give_up_after.0) + Span::from_secs(60);
     plan.slo = Vec::new();

@@ -13,8 +13,8 @@ use super::sojourn::{Sojourn, Way};
 const PHASES: u32 = 64;
 /// Polls of one work that are looked at: beyond them a schedule is cut.
 const MOST_AGES: usize = 10_000;
-/// Works that are told apart where ages are found on a curve; as many as would make it smooth.
-const TOLD: f64 = 10_000.0;
+/// Works that have told the curve on which ages are found: the explorers of a run in virtual time.
+const TOLD: f64 = 2_000.0;
 /// Halvings in the search for a quantile: a millionth of its range.
 const HALVINGS: u32 = 30;
 
@@ -90,8 +90,8 @@ pub fn fixed(interval: f64, give_up_after: f64, sojourn: &Sojourn, way: Way) -> 
 
 /// The shortest interval at which works at this rate can be polled within a limit, both a second:
 /// `lambda (1 + polls(T)) = B`. With a random first poll that is
-/// `T_min = lambda m / (B - 2 lambda)`; none from `lambda >= B/2` on, as every work needs the submit
-/// and the poll that sees its end.
+/// `T_min = lambda m / (B - 2 lambda)`; none from `lambda >= B/2` on, as every work needs the
+/// submit and the poll that sees its end.
 pub fn shortest_interval(rate: f64, limit: f64, polling: &Polling, interval: f64) -> Option<f64> {
     let found_open = (polling.polls - polling.seen) * interval;
     let left = limit - rate * (1.0 + polling.seen);

@@ -1,5 +1,7 @@
 //! `Sojourn`: how long works take from the submit to their end, whoever looks.
 
+use std::sync::Arc;
+
 use crate::estimate::curve::Curve;
 use crate::scenario::earlier::Ended;
 use crate::scenario::{Empirical, Law};
@@ -85,6 +87,17 @@ impl Sojourn {
         let points: Vec<_> = points.collect();
         let law = Empirical::through(&points).expect("a shifted curve is a curve");
         Law::Empirical(law)
+    }
+
+    /// What had ended by each age, as an earlier run tells it.
+    pub fn ended(&self) -> Arc<[Ended]> {
+        let points = self.points.iter();
+        let ended = points.map(|&(seconds, completed)| Ended {
+            seconds,
+            completed,
+            failed: 0.0,
+        });
+        ended.collect()
     }
 
     /// So many works that stand for all that end: the middles of equal shares, in ascending order.

@@ -422,7 +422,8 @@ fn how_far_to_trust(sizing: &Sizing) -> Vec<String> {
         };
         all.push(format!(
             "formulas and virtual time {word}: they differ by {} at most (at {rate}, {choice}), of \
-             which chance may be {}; beyond the limit they are not compared",
+             which chance may be {}; beyond the limit they are not compared, nor is optimal, \
+             which learns as it goes",
             number::percent(worst.largest()),
             number::percent(worst.noise)
         ));
