@@ -39,6 +39,8 @@ const JSON: &str = "size.json";
 const CSV: &str = "size.csv";
 /// Where the runs are.
 const RUNS: &str = "runs";
+/// What was measured is told by the rows of works.
+const WITH_ROWS: &str = "report.works=all";
 /// The exit code where a run is not to be trusted.
 const INVALID: u8 = 3;
 
@@ -187,6 +189,7 @@ impl Bench<'_> {
         let runs_in = self.folder.join(RUNS);
         fs::create_dir_all(&runs_in).map_err(|error| unwritable(&runs_in, &error))?;
         let mut runs = Vec::new();
+        let mut called = None;
         let mut dispersion = [1.0; WINDOWS.len()];
         let from = if let Some(from) = &self.options.from {
             runs.push(earlier_run(from)?);
@@ -195,21 +198,26 @@ impl Bench<'_> {
             let (candidate, _) = teller(&candidates, &scenarios)?;
             for (candidate, scenario) in candidates.iter().zip(&scenarios) {
                 let (run, report) = self.run(candidate, scenario)?;
-                runs.push(run);
                 if scenario.plan.observe.mode == Mode::Callback {
                     dispersion = dispersion_of(&report);
+                    called = run.time_to_terminal.filter(|_| !self.knows_truth(scenario));
                 }
+                runs.push(run);
             }
             runs_in.join(candidate.file_name())
         };
         let source = source(&from)?;
         let plan = Arc::clone(&self.scenario.plan);
+        let mut delivery = Delivery::of(&plan.simulator.callback, self.size.failure_ratio);
+        if let Some(called) = called {
+            delivery = delivery.delayed(called - source.sojourn.mean() - source.way.one_way());
+        }
         let given = Given {
             sojourn: source.sojourn,
             way: source.way,
             size: self.size.clone(),
             limit: self.size.limit,
-            delivery: Delivery::of(&plan.simulator.callback, self.size.failure_ratio),
+            delivery,
             dispersion,
         };
         let choices: Vec<Choice> = (candidates.iter().zip(scenarios))
@@ -243,6 +251,7 @@ impl Bench<'_> {
         let sets: Vec<String> = (self.options.sets.iter())
             .chain(&candidate.sets)
             .cloned()
+            .chain([WITH_ROWS.to_owned()])
             .collect();
         read_scenario(&self.options.scenario, &sets, self.options.coloured)
     }
@@ -301,6 +310,11 @@ impl Bench<'_> {
         let shown = path.display().to_string();
         let run = Measured::of(&candidate.name, &shown, &told, truth.as_deref());
         Ok((run.map_err(Mistake)?, report))
+    }
+
+    /// Whether the service is a simulated one, which tells when works really ended.
+    fn knows_truth(&self, scenario: &Scenario) -> bool {
+        self.options.virtual_time || scenario.plan.target.base == Base::Simulator
     }
 
     /// Whether nobody wants it to end.

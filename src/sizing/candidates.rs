@@ -79,12 +79,7 @@ mod tests {
         let found = names(
             "[size]\npeak = ['1/s']\nintervals = ['1s', '90s']\npolicies = ['fixed', 'optimal']",
         );
-        let polls = [
-            "poll 1s",
-            "poll 1m30s",
-            "poll optimal 1s",
-            "poll optimal 1m30s",
-        ];
+        let polls = ["poll 1s", "poll 90s", "poll optimal 1s", "poll optimal 90s"];
         assert_eq!(found[..4], polls);
         assert_eq!(found[4..], ["callback", "hybrid"]);
         assert_eq!(

@@ -4,6 +4,7 @@
 use super::polling::Lag;
 use super::sojourn::Way;
 use crate::scenario::{Law, SimCallback};
+use crate::time::Span;
 
 /// Times that stand for a law of delays where it is added to another one.
 const MIDDLES: u32 = 64;
@@ -60,6 +61,13 @@ impl Delivery {
             attempts,
             concurrency: (callback.concurrency > 0).then(|| f64::from(callback.concurrency)),
         }
+    }
+
+    /// The same with first attempts that leave so many seconds after the end, as was measured.
+    #[must_use]
+    pub fn delayed(mut self, seconds: f64) -> Self {
+        self.delay = Law::Fixed(Span::from_secs_f64(seconds.max(0.0)));
+        self
     }
 
     /// Attempts that a delivery is given.
@@ -276,7 +284,6 @@ fn root(holds: impl Fn(f64) -> bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
 
     const NO_WAY: Way = Way {
         accept: 0.0,

@@ -8,7 +8,7 @@ use super::need::{Given, Need};
 use super::played::{Noisy, mean};
 use super::polling::Lag;
 use crate::report::quantiles::rank;
-use crate::scenario::{Mode, Plan};
+use crate::scenario::Plan;
 use crate::selftest::Harness;
 use crate::time::Tick;
 
@@ -34,6 +34,9 @@ pub struct Measured {
     pub lag: Option<Lag>,
     /// The standard error of its mean.
     pub lag_error: f64,
+    /// The mean time until its caller knew the end of a work, from its submit on; none where some
+    /// works had no end.
+    pub time_to_terminal: Option<f64>,
 }
 
 impl Measured {
@@ -69,17 +72,13 @@ impl Measured {
                 p99: at(0.99),
             }),
             lag_error: mean_lag.error,
+            time_to_terminal: run.figure("time_to_terminal", "mean"),
         })
     }
 
     /// What the formulas say of the same choice at the rate of the run.
     pub fn reckoned(&self, given: &Given, choice: &Plan) -> Need {
         given.need(choice, self.rate)
-    }
-
-    /// Whether callbacks told the ends.
-    pub const fn by_callbacks(choice: &Plan) -> bool {
-        !matches!(choice.observe.mode, Mode::Poll)
     }
 }
 
