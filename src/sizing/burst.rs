@@ -47,7 +47,7 @@ impl Dispersion {
 
     /// The index where it is above that of a Poisson process by more than chance makes it; else 1.
     /// The index of n Poisson counts has the standard error `sqrt(2 / (n - 1))` (Cox and Lewis, The
-    /// Statistical Analysis of Series of Events, 1966, 6.3).
+    /// Statistical Analysis of Series of Events, 1966).
     pub fn beyond_chance(self) -> f64 {
         let error = (2.0 / (self.windows - 1.0).max(1.0)).sqrt();
         let is_told = self.windows >= Self::FEWEST && self.index > 1.0 + 3.0 * error;

@@ -22,14 +22,20 @@ const NOTHING: &str = "-";
 /// What stands where a lag has no bound.
 const GROWS: &str = "grows";
 
-/// Columns of the figures of a choice: the two lines of each head, and its width.
-const COLUMNS: [(&str, &str, usize); 6] = [
+/// From this width on there is room for what goes over the wire.
+const WIDE: usize = 98;
+
+/// Columns of the figures of a choice: the two lines of each head, and its width. The last two where
+/// there is room.
+const COLUMNS: [(&str, &str, usize); 8] = [
     ("requests", "a second", 10),
     ("of the", "limit", 9),
     ("429", "a second", 10),
     ("polls", "a work", 8),
     ("known late", "by, mean", 12),
     ("by, 99 of", "100 works", 11),
+    ("bytes", "a second", 10),
+    ("on the", "wire", 8),
 ];
 /// The same of a receiver.
 const RECEIVER: [(&str, &str, usize); 7] = [
@@ -37,8 +43,8 @@ const RECEIVER: [(&str, &str, usize); 7] = [
     ("busiest", "second", 8),
     ("at once", "in hand", 8),
     ("never", "come", 8),
-    ("outage:", "lost", 9),
-    ("storm", "a second", 10),
+    ("outage:", "lost", 8),
+    ("storm", "a second", 9),
     ("for", "so long", 9),
 ];
 /// The width of the names.
@@ -80,7 +86,7 @@ fn write_all(out: &mut String, sizing: &Sizing, files: &str, columns: usize) -> 
     text(2, &what_was_measured(sizing))?;
     recommended(out, sizing, columns)?;
     for peak in &sizing.peaks {
-        needs(out, sizing, peak)?;
+        needs(out, sizing, peak, columns)?;
     }
     explain(out, LEGEND, columns)?;
     receivers(out, sizing)?;
@@ -113,7 +119,7 @@ const LEGEND: &str = "first what the formulas say, below it what virtual time to
     arrivals, polls and callbacks played against works that end as the measured ones did. requests: \
     submits and polls together. 429: what callers who ignore the limit are refused; in virtual time \
     they wait as they are told to. known late: from the end of a work until its caller knows it; \
-    beyond the limit that of callers who hold themselves to it";
+    beyond the limit that of callers who hold themselves to it. size.csv has more";
 
 const RECEIVER_LEGEND: &str = "busiest second: more come in one second an hour. at once in hand: \
     callbacks that the receiver works on, at most. never come: the share of the works of which no \
@@ -124,13 +130,18 @@ const RECEIVER_LEGEND: &str = "busiest second: more come in one second an hour. 
 fn what_was_measured(sizing: &Sizing) -> String {
     let given = &sizing.given;
     let sojourn = &given.sojourn;
+    let how = if sizing.simulated {
+        " (in virtual time)"
+    } else {
+        ""
+    };
     let limit = given.limit.map_or_else(
         || "no limit is known".to_owned(),
         |limit| format!("the limit is {}", number::rate(limit.rate.per_second())),
     );
     format!(
-        "works take {} in the mean, half of them {}, 99 of 100 {} at most, by {} in {}; a submit \
-         takes {}, a poll {}; {limit}",
+        "works take {} in the mean, half of them {}, 99 of 100 {} at most, by {} in {}{how}; a \
+         submit takes {}, a poll {}; {limit}",
         number::time(sojourn.mean()),
         number::time(sojourn.quantile(0.5)),
         number::time(sojourn.quantile(0.99)),
@@ -265,9 +276,14 @@ fn cells(out: &mut String, name: &str, widths: &[usize], cells: &[String]) -> fm
     writeln!(out)
 }
 
-fn needs(out: &mut String, sizing: &Sizing, peak: &Peak) -> fmt::Result {
-    heads(out, &format!("at {}", peak.rate), &COLUMNS)?;
-    let widths = COLUMNS.map(|column| column.2);
+fn needs(out: &mut String, sizing: &Sizing, peak: &Peak, columns: usize) -> fmt::Result {
+    let shown = if columns >= WIDE {
+        &COLUMNS[..]
+    } else {
+        &COLUMNS[..6]
+    };
+    heads(out, &format!("at {}", peak.rate), shown)?;
+    let widths: Vec<usize> = shown.iter().map(|column| column.2).collect();
     for (choice, Row { need, played }) in sizing.choices.iter().zip(&peak.rows) {
         cells(out, &choice.name, &widths, &computed(need))?;
         if let Some(played) = played {
@@ -298,6 +314,8 @@ fn computed(need: &Need) -> Vec<String> {
         number::plain(need.polls),
         lag(|lag| lag.mean),
         lag(|lag| lag.p99),
+        number::bytes(need.bytes_per_s),
+        number::plain(need.connections),
     ]
 }
 
@@ -362,7 +380,6 @@ fn receiver(callbacks: &Callbacks) -> Vec<String> {
 /// What the runs told, beside what the formulas say of the same rate.
 fn runs(out: &mut String, sizing: &Sizing) -> fmt::Result {
     let columns = [
-        ("works", "a second", 10),
         ("works", "in all", 8),
         ("polls a work,", "measured", 16),
         ("", "computed", 10),
@@ -394,7 +411,6 @@ fn runs(out: &mut String, sizing: &Sizing) -> fmt::Result {
             },
         );
         let figures = [
-            number::plain(run.rate),
             number::count(run.works),
             format!(
                 "{}±{}",

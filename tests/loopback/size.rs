@@ -74,7 +74,7 @@ fn the_rate_decides_and_formulas_and_virtual_time_agree() {
         .unwrap()
         .iter()
         .map(|point| &point["works_per_s"]);
-    assert!(rates.clone().is_sorted_by_key(|rate| Value::as_f64(rate)) && rates.count() > 20);
+    assert!(rates.clone().is_sorted_by_key(Value::as_f64) && rates.count() > 20);
     let mut rows = csv::Reader::from_path(folder.path("out").join("size.csv")).unwrap();
     let names = rows.headers().unwrap().clone();
     assert_eq!(rows.records().count(), 4);
