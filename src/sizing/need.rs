@@ -37,7 +37,7 @@ pub struct Need {
     /// Polls a work.
     pub polls: f64,
     /// How late the end is known. Beyond the limit that of callers who hold themselves to it; none
-    /// where it grows without a bound.
+    /// where it grows without a bound, or has no closed form.
     pub lag: Option<Lag>,
     /// The share of the works whose end is known at all, before they are given up.
     pub known: f64,
@@ -66,6 +66,17 @@ pub struct Callbacks {
     pub outage: Outage,
 }
 
+impl Need {
+    /// Whether the lag grows without a bound: submits, and the polls that see ends, are beyond the
+    /// limit already.
+    pub fn grows(&self) -> bool {
+        let rate = self.requests_per_s / (1.0 + self.polls);
+        let least = rate * (1.0 + self.polls.min(self.known));
+        let limit = |share: f64| self.requests_per_s / share;
+        self.polls > 0.0 && self.share.is_some_and(|share| least >= limit(share))
+    }
+}
+
 impl Given {
     /// Of a choice, at a rate of works a second.
     pub fn need(&self, choice: &Plan, rate: f64) -> Need {
@@ -74,7 +85,7 @@ impl Given {
         let limit = self.limit.map(|limit| limit.rate.per_second());
         let excess_per_s = limit.map_or(0.0, |limit| (requests_per_s - limit).max(0.0));
         let fits = excess_per_s <= 0.0;
-        let lag = if fits {
+        let lag = if fits || choice.observe.mode == Mode::Callback {
             Some(polling.lag)
         } else {
             self.held_back(choice, rate, &polling)
@@ -223,7 +234,12 @@ pub(super) mod tests {
         near("requests", found.requests_per_s, 4.0 * 14.0);
         near("excess", found.excess_per_s, 46.0);
         near("lag", found.lag.unwrap().mean, 60.0);
-        assert_eq!(given.need(&fast, 5.0).lag, None);
+        assert!(!found.grows());
+        let found = given.need(&fast, 5.1);
+        assert!(found.lag.is_none() && found.grows());
+        let other = plan(&format!("{SIZE}interval = '5s'\nfirst = 'interval'\n"));
+        let found = given.need(&other, 4.0);
+        assert!(found.lag.is_none() && !found.grows());
     }
 
     #[test]

@@ -25,8 +25,8 @@ const GROWS: &str = "grows";
 /// From this width on there is room for what goes over the wire.
 const WIDE: usize = 98;
 
-/// Columns of the figures of a choice: the two lines of each head, and its width. The last two where
-/// there is room.
+/// Columns of the figures of a choice: the two lines of each head, and its width. The last two
+/// where there is room.
 const COLUMNS: [(&str, &str, usize); 8] = [
     ("requests", "a second", 10),
     ("of the", "limit", 9),
@@ -301,10 +301,10 @@ fn needs(out: &mut String, sizing: &Sizing, peak: &Peak, columns: usize) -> fmt:
 }
 
 fn computed(need: &Need) -> Vec<String> {
-    let lag = |of: fn(&Lag) -> f64| {
-        need.lag
-            .as_ref()
-            .map_or_else(|| GROWS.to_owned(), |lag| number::time(of(lag)))
+    let lag = |of: fn(&Lag) -> f64| match &need.lag {
+        Some(lag) => number::time(of(lag)),
+        None if need.grows() => GROWS.to_owned(),
+        None => NOTHING.to_owned(),
     };
     vec![
         number::plain(need.requests_per_s),
@@ -320,11 +320,11 @@ fn computed(need: &Need) -> Vec<String> {
 }
 
 fn in_virtual_time(need: &Need, played: &Played) -> Vec<String> {
-    let lag = |of: fn(&Lag) -> f64| match (need.lag, played.lag) {
+    let lag = |of: fn(&Lag) -> f64| match &played.lag {
         // How far it has grown says how long was played, and nothing else.
-        (None, _) => GROWS.to_owned(),
-        (_, None) => NOTHING.to_owned(),
-        (_, Some(lag)) => number::time(of(&lag)),
+        _ if need.grows() => GROWS.to_owned(),
+        Some(lag) => number::time(of(lag)),
+        None => NOTHING.to_owned(),
     };
     vec![
         number::plain(played.requests_per_s.value),
