@@ -252,7 +252,7 @@ impl Given {
             format!(", {} of the limit", number::percent(share))
         });
         reasons.push(format!(
-            "callbacks leave the API {}{of_limit}",
+            "with callbacks the API is asked {}{of_limit}",
             number::rate(need.requests_per_s)
         ));
         if let Some(callbacks) = &need.callbacks {
@@ -302,11 +302,25 @@ impl Given {
                     .to_owned(),
             });
         }
-        if decision.verdict == Verdict::Poll && share > MARGIN {
-            let choice = decision.choice.as_deref().unwrap_or_default();
-            reasons.push(format!("{choice} knows them sooner at fewer polls"));
+        if decision.verdict == Verdict::Poll {
+            reasons.push(match &decision.choice {
+                Some(choice) if share > MARGIN => {
+                    format!("{choice} knows them sooner at fewer polls")
+                }
+                _ => self.about_room(plan, rate),
+            });
         }
         reasons
+    }
+
+    /// How far polls at this rate are from the margin.
+    fn about_room(&self, plan: &Plan, rate: f64) -> String {
+        let limit = self
+            .limit
+            .map_or(0.0, |limit| MARGIN * limit.rate.per_second());
+        let shortest = shortest_interval(rate, limit, &self.fixed(plan, 1.0), 1.0);
+        let shortest = shortest.map_or_else(|| "none".to_owned(), number::time);
+        format!("the shortest interval that leaves the margin is {shortest}")
     }
 
     fn about_outages(&self, need: &Need, plan: &Plan) -> String {

@@ -220,11 +220,26 @@ fn rate(advice: &Advice) -> String {
 fn what_to_do(decision: &Decision) -> String {
     let words = decision.verdict.words();
     match (decision.verdict, &decision.choice, decision.interval) {
-        (Verdict::Poll, Some(choice), _) => choice.clone(),
+        (Verdict::Poll, Some(choice), _) => in_words(choice),
         (Verdict::Poll, None, Some(interval)) => {
             format!("{words} every {}", number::time(interval))
         }
         _ => words.to_owned(),
+    }
+}
+
+/// The name of polls as what a caller should do.
+fn in_words(choice: &str) -> String {
+    let words: Vec<&str> = choice.split(' ').collect();
+    match words[..] {
+        ["poll", interval] => format!("poll every {interval}"),
+        ["poll", "exponential", interval] => {
+            format!("poll after {interval}, and then at intervals that grow")
+        }
+        ["poll", "optimal", interval] => {
+            format!("poll at the ages at which works end, as often as every {interval} would be")
+        }
+        _ => choice.to_owned(),
     }
 }
 

@@ -81,7 +81,7 @@ fn the_rate_decides_and_formulas_and_virtual_time_agree() {
     assert!(names.iter().any(|name| name == "virtual_lag_mean_s"));
     // A person reads the same.
     for part in [
-        "test: at 600/min poll 2s; at 60/s be called back, and poll what is overdue\n",
+        "test: at 600/min poll every 2s; at 60/s be called back, and poll what is overdue\n",
         "recommended\n",
         "if the limit halves:",
         "in virtual time",
@@ -116,7 +116,8 @@ fn an_earlier_run_tells_how_long_works_take() {
         "line",
         &[&POLLS[..], &["--from", "run", "--quiet"]].concat(),
     );
-    let expected = "test: at 600/min poll 2s; at 60/s be called back, and poll what is overdue\n";
+    let expected =
+        "test: at 600/min poll every 2s; at 60/s be called back, and poll what is overdue\n";
     assert_eq!((line.code, line.stdout.as_str()), (Some(0), expected));
 }
 
