@@ -81,7 +81,7 @@ fn the_rate_decides_and_formulas_and_virtual_time_agree() {
     assert!(names.iter().any(|name| name == "virtual_lag_mean_s"));
     // A person reads the same.
     for part in [
-        "test: at 600/min poll every 2s; at 60/s be called back, and poll what is overdue\n",
+        "test: at 600/min poll every 2s; at 60/s be called back, and",
         "recommended\n",
         "if the limit halves:",
         "in virtual time",
