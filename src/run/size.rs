@@ -197,6 +197,9 @@ impl Bench<'_> {
         } else {
             let (candidate, _) = teller(&candidates, &scenarios)?;
             for (candidate, scenario) in candidates.iter().zip(&scenarios) {
+                if !played::plays(scenario.plan.observe.mode) {
+                    continue;
+                }
                 let (run, report) = self.run(candidate, scenario)?;
                 if scenario.plan.observe.mode == Mode::Callback {
                     dispersion = dispersion_of(&report);

@@ -42,10 +42,10 @@ const RECEIVER: [(&str, &str, usize); 7] = [
     ("callbacks", "a second", 10),
     ("busiest", "second", 8),
     ("at once", "in hand", 8),
-    ("never", "come", 8),
+    ("never", "come", 9),
     ("outage:", "lost", 8),
     ("storm", "a second", 9),
-    ("for", "so long", 9),
+    ("for", "so long", 8),
 ];
 /// The width of the names.
 const NAMES: usize = 18;
