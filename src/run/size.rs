@@ -239,7 +239,7 @@ impl Bench<'_> {
             works: source.works,
             highest: given.highest(&plan),
             break_even: given.break_even(&plan),
-            notes: notes(&given, &plan, &runs),
+            notes: notes(&given, &plan, &runs, &choices),
             given,
             choices,
             runs,
@@ -430,8 +430,14 @@ fn dispersion_of(report: &Report) -> [f64; WINDOWS.len()] {
 }
 
 /// What a reader must know of what was taken for granted.
-fn notes(given: &Given, plan: &Plan, runs: &[Measured]) -> Vec<String> {
+fn notes(given: &Given, plan: &Plan, runs: &[Measured], choices: &[Choice]) -> Vec<String> {
     let mut notes = Vec::new();
+    if !(choices.iter()).all(|choice| played::plays(choice.plan.observe.mode)) {
+        notes.push(
+            "callbacks are reckoned by the formulas alone: they were neither measured nor played"
+                .to_owned(),
+        );
+    }
     for run in runs.iter().filter(|run| run.rejected > 0) {
         notes.push(format!(
             "the run of {} met the limit of the service ({} of 429): a lower rate in [[load]] \
