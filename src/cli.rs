@@ -60,6 +60,14 @@ pub enum Command {
         Exit codes: 0 every error is within what is promised, 3 one is not, 2 a mistake to put\n\
         right. Ctrl-C ends it.")]
     Selftest(Selftest),
+    /// Decide between polls and callbacks at the peaks of a scenario
+    #[command(after_help = "Examples:\n  \
+        plimsoll size scenarios/size.toml\n  \
+        plimsoll size scenarios/size.toml --virtual --set 'size.peak=[\"30/s\"]'\n  \
+        plimsoll size scenarios/size.toml --from reports/quickstart-20261123T150000Z\n\n\
+        Exit codes: 0 something is recommended, 2 a mistake to put right, 3 a run is not to be\n\
+        trusted and nothing is recommended, 130 interrupted.")]
+    Size(Size),
     /// Print the JSON Schema of scenarios
     #[command(after_help = "Example:\n  plimsoll schema > scenario.schema.json")]
     Schema,
@@ -204,6 +212,31 @@ fn selftest_duration(text: &str) -> Result<Span, String> {
     Span::parse(text)
         .filter(|span| (SHORTEST..=LONGEST).contains(span))
         .ok_or_else(|| format!("expected a duration from {SHORTEST} to {LONGEST}, such as 1m"))
+}
+
+/// Flags of `plimsoll size`.
+#[derive(Args, Clone, Debug)]
+pub struct Size {
+    /// The scenario.
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    /// Take how long works take from an earlier run, and make none
+    #[arg(long, value_name = "RUN_DIR")]
+    pub from: Option<PathBuf>,
+    /// Make the short runs in virtual time too, against the simulator of the scenario: nothing is
+    /// sent
+    #[arg(long = "virtual")]
+    pub virtual_time: bool,
+    /// The directory of the result.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "The directory of the result [default: reports/<name>-size-<UTC time>]"
+    )]
+    pub out: Option<PathBuf>,
+    /// How much is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// Flags of `plimsoll report`.

@@ -7,11 +7,12 @@ use std::path::Path;
 use clap::{CommandFactory, Parser};
 
 use crate::check::{self, Weight};
-use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Selftest, Shown, Sim};
+use crate::cli::{Cli, Command, Report, Run, ScenarioArgs, Selftest, Shown, Sim, Size};
 use crate::report::rebuild::{Files, rebuild};
 use crate::report::text::wrap::hanging;
 use crate::report::{self, Facts, summary, text};
 use crate::run::selftest::SelftestOptions;
+use crate::run::size::SizeOptions;
 use crate::run::{self, Mistake, Options, Output, Scenario, read_scenario};
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
@@ -62,6 +63,7 @@ pub fn main() -> u8 {
         Command::Run(flags) => Some(flags.shown),
         Command::Report(flags) => Some(flags.shown),
         Command::Selftest(flags) => Some(flags.shown),
+        Command::Size(flags) => Some(flags.shown),
         _ => None,
     };
     if shown.is_some_and(|shown| shown.plain) {
@@ -104,6 +106,7 @@ fn run_command(command: Command, out: &mut impl Write) -> Result<u8, Mistake> {
         Command::Sim(flags) => serve(&flags, out),
         Command::Check(flags) => check(&flags, out),
         Command::Selftest(flags) => selftest(&flags, out),
+        Command::Size(flags) => size(flags, out),
         Command::Schema => {
             out.write_all(schema_text().as_bytes())?;
             Ok(0)
@@ -185,6 +188,20 @@ fn selftest(flags: &Selftest, out: &mut impl Write) -> Result<u8, Mistake> {
         output: output(flags.shown),
     };
     run::selftest::selftest(&options, out)
+}
+
+fn size(flags: Size, out: &mut impl Write) -> Result<u8, Mistake> {
+    let options = SizeOptions {
+        sets: flags.scenario.overrides(),
+        scenario: flags.scenario.scenario,
+        coloured: io::stderr().is_terminal(),
+        from: flags.from,
+        virtual_time: flags.virtual_time,
+        out: flags.out,
+        show: show(flags.shown),
+        output: output(flags.shown),
+    };
+    run::size::size(&options, out)
 }
 
 fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {

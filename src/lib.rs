@@ -35,6 +35,7 @@ pub mod check;
 pub mod report;
 pub mod selftest;
 pub mod sim;
+pub mod sizing;
 
 // 6 world
 pub mod shell;

@@ -8,6 +8,7 @@ mod over_http;
 mod pace;
 mod prepare;
 pub mod selftest;
+pub mod size;
 mod state;
 mod venue;
 

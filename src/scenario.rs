@@ -20,6 +20,7 @@ pub use observe::{
     CallbackPlan, Find, Mode, Observe, ReceiverFault, ReceiverFaultKind, SignaturePlan,
     SignatureScheme, UrlTo,
 };
+pub use size::SizePlan;
 
 /// Everything that a run does, decided.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Plan {
     pub drain_limit: Span,
     /// What must hold.
     pub slo: Vec<Slo>,
+    /// What `plimsoll size` decides.
+    pub size: Option<SizePlan>,
     /// When the measurement itself is not to be trusted.
     pub validity: ValidityLimits,
     /// What is written.
@@ -580,6 +583,7 @@ mod requests;
 pub mod resolve;
 mod rows;
 pub mod schema;
+pub mod size;
 pub mod slo;
 mod stages;
 pub mod tree;

@@ -348,7 +348,7 @@ fn ratios(report: &Report) -> Vec<(&'static str, Option<f64>)> {
 }
 
 /// RFC 3339 with microseconds.
-pub(super) fn wall(micros: i64) -> String {
+pub(crate) fn wall(micros: i64) -> String {
     let at = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{at:.6}")
 }

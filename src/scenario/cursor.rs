@@ -119,6 +119,12 @@ impl<'a> Cursor<'a> {
         Rate::parse(self.text(key))
     }
 
+    /// Rates of the list at a key.
+    pub(super) fn rates(&self, key: &str) -> Vec<Rate> {
+        let texts = self.texts(key);
+        texts.iter().filter_map(|text| Rate::parse(text)).collect()
+    }
+
     /// A rate and the burst beside it, if there is a rate.
     pub(super) fn bucket(&self, rate: &str, burst: &str) -> Option<Bucket> {
         let rate = self.rate(rate)?;

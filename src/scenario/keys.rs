@@ -5,8 +5,8 @@
 
 use super::kind::Kind;
 use Kind::{
-    AnyOf, Bool, Choice, Duration, File, Headers, Integer, Number, Pointer, Positive, Ratio,
-    Scalar, Scalars, Secret, Size, Statuses, Text, Texts,
+    AnyOf, Bool, Choice, Choices, Duration, File, Headers, Integer, Number, Pointer, Positive,
+    Ratio, Scalar, Scalars, Secret, Size, Statuses, Text, Texts,
 };
 
 /// One key.
@@ -230,6 +230,19 @@ pub const KEYS: &[Key] = &[
     key("slo", Kind::Tables, Default("[]"), "What must hold."),
     key("slo[].that", Kind::Promise, Required, "The promise."),
     key("slo[].judge", Choice(&["bounds", "point"]), Default("\"bounds\""), "By one-sided 95 % bounds, or on the bare value."),
+
+    key("size", Kind::Table, Nothing, "What `plimsoll size` decides: whether callers can poll, or need callbacks."),
+    key("size.peak", Kind::Rates, Required, "Works per time at the peak; each rate is decided by itself."),
+    key("size.limit", Kind::Rate, Nothing, "What the service allows of submits and polls together, a second's worth of it at once; omitted = limits.rate, and without that simulator.rate_limit."),
+    key("size.lag", Positive, Default("\"5s\""), "How late the end of a work may be seen, in the mean."),
+    key("size.handler_time", Positive, Default("\"50ms\""), "How long a receiver of callbacks is busy with one."),
+    key("size.outage", Duration, Default("\"10m\""), "An outage of the receiver that is reckoned with."),
+    key("size.intervals", Kind::Positives, Nothing, "Poll intervals to try; omitted = poll.interval."),
+    key("size.policies", Choices(&["fixed", "exponential", "optimal"]), Default("[\"fixed\"]"), "Poll policies to try, each with every interval."),
+    key("size.modes", Choices(&["poll", "callback", "hybrid"]), Default("[\"poll\", \"callback\", \"hybrid\"]"), "Values of observe.mode to try."),
+    key("size.failure_ratio", Number(0.0, 0.99), Default("0.001"), "Share of the attempts to deliver a callback that fail while the receiver is up; simulator.callback has the rest of what is taken for granted of them."),
+    key("size.poll_bytes", Size, Default("\"1KiB\""), "A request and its answer on the wire, headers included: a submit, or a poll that finds a work open."),
+    key("size.result_bytes", Size, Default("\"4KiB\""), "The same of a poll that has the result in its answer, or of a callback."),
 
     key("validity", Kind::Table, TABLE, "When the measurement itself is not to be trusted."),
     key("validity.schedule_lag_p99", Positive, Default("\"10ms\""), "The largest p99 of the generator's own lateness."),

@@ -26,12 +26,18 @@ pub enum Kind {
     Rate,
     /// A rate, zero included.
     RateOrZero,
+    /// Rates above zero, from one to [`MOST_ITEMS`].
+    Rates,
+    /// Lengths of time above zero, as many.
+    Positives,
     /// A share in `[0, 1]`.
     Ratio,
     /// A law of random times.
     Law,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Some of these words.
+    Choices(&'static [&'static str]),
     /// `env:NAME` or `file:PATH`.
     Secret,
     /// References to secrets.
@@ -78,6 +84,9 @@ pub enum Kind {
 /// end of time.
 pub const LONGEST: Span = Span::from_secs(10 * 365 * 86_400);
 
+/// Items of a list that is gone through one by one: more of them is a mistake.
+const MOST_ITEMS: usize = 32;
+
 impl Kind {
     /// What is expected, in words.
     pub fn expected(self) -> String {
@@ -92,6 +101,9 @@ impl Kind {
             Self::Positive => "a duration above zero such as \"250ms\" or \"2m\"".to_owned(),
             Self::Rate => "a rate above zero such as \"20/s\", \"600/min\" or \"1/h\"".to_owned(),
             Self::RateOrZero => "a rate such as \"20/s\", \"600/min\" or \"0/s\"".to_owned(),
+            Self::Rates => format!("from 1 to {MOST_ITEMS} rates such as [\"600/min\", \"20/s\"]"),
+            Self::Positives => format!("from 1 to {MOST_ITEMS} durations such as [\"1s\", \"5s\"]"),
+            Self::Choices(words) => format!("a list of {}", Self::Choice(words).expected()),
             Self::Ratio => "a share from 0 to 1".to_owned(),
             Self::Law => law::GRAMMAR.to_owned(),
             Self::Choice(words) => words
@@ -236,6 +248,14 @@ impl Kind {
             Self::Scalars => Self::Scalar,
             Self::Texts => Self::Text,
             Self::Tables => Self::Table,
+            Self::Rates | Self::Positives | Self::Choices(_)
+                if !(1..=MOST_ITEMS).contains(&list.len()) =>
+            {
+                return Err(format!("a list of {}", list.len()));
+            }
+            Self::Rates => Self::Rate,
+            Self::Positives => Self::Positive,
+            Self::Choices(words) => Self::Choice(words),
             Self::Secrets => Self::Secret,
             Self::Durations => Self::Duration,
             Self::Origins => {
@@ -256,6 +276,10 @@ impl Kind {
     pub fn schema(self) -> Json {
         const DURATION: &str = r"^\s*([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d))+\s*$";
         const RATE: &str = r"^\s*[0-9]+(\.[0-9]{1,6}0*)?\s*/\s*(s|min|h)\s*$";
+        let items = |kind: &Self| {
+            let items = kind.schema();
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_ITEMS, "items": items})
+        };
         match self {
             Self::Text | Self::File => json!({"type": "string", "minLength": 1}),
             Self::Template => json!({"type": "string"}),
@@ -268,6 +292,9 @@ impl Kind {
             Self::Bool => json!({"type": "boolean"}),
             Self::Duration | Self::Positive => json!({"type": "string", "pattern": DURATION}),
             Self::Rate | Self::RateOrZero => json!({"type": "string", "pattern": RATE}),
+            Self::Rates => items(&Self::Rate),
+            Self::Positives => items(&Self::Positive),
+            Self::Choices(words) => items(&Self::Choice(words)),
             Self::Ratio => json!({"type": "number", "minimum": 0, "maximum": 1}),
             Self::Law => {
                 json!({"type": "string", "pattern": r"^\s*(fixed|uniform|exp|lognormal|mix)\s*\(.*\)\s*$"})
@@ -419,6 +446,15 @@ mod tests {
             Value::List(vec![Node::made(Value::Integer(99))]),
             false,
         );
+        let list =
+            |items: &[&str]| Value::List(items.iter().map(|item| Node::made(text(item))).collect());
+        check(Kind::Rates, list(&["600/min", "20/s"]), true);
+        check(Kind::Rates, list(&["600/min", "0/s"]), false);
+        check(Kind::Rates, list(&[]), false);
+        check(Kind::Rates, list(&["1/s"; MOST_ITEMS + 1]), false);
+        check(Kind::Positives, list(&["1s", "0s"]), false);
+        check(Kind::Choices(&["a", "b"]), list(&["b", "a"]), true);
+        check(Kind::Choices(&["a", "b"]), list(&["c"]), false);
         check(Kind::AnyOf(&[Kind::Rate, Kind::Table]), text("1/s"), true);
         check(
             Kind::AnyOf(&[Kind::Rate, Kind::Table]),

@@ -25,6 +25,14 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Poll, Self::Callback, Self::Both, Self::Hybrid];
+
+    /// The mode of a word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.word() == word)
+    }
+
     /// Whether the service calls back.
     pub const fn hears_callbacks(self) -> bool {
         !matches!(self, Self::Poll)
@@ -215,12 +223,7 @@ pub(super) fn observe(
     read: ReadFile<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Observe {
-    let mode = match at.text("mode") {
-        "callback" => Mode::Callback,
-        "both" => Mode::Both,
-        "hybrid" => Mode::Hybrid,
-        _ => Mode::Poll,
-    };
+    let mode = Mode::named(at.text("mode")).unwrap_or(Mode::Poll);
     if api.poll == PollShape::Nowhere && mode != Mode::Callback {
         let mode = at.at("mode");
         let hint = Some("write mode = \"callback\" in [observe]".to_owned());

@@ -1,5 +1,7 @@
 //! Rates and sizes as they are written: `20/s`, `600/min`, `0.5/h`, `16KiB`.
 
+use std::fmt;
+
 use super::{Bucket, Rate};
 use crate::time::{NANOS_PER_SECOND, Span};
 
@@ -46,6 +48,20 @@ impl Rate {
     )]
     pub fn default_burst(self) -> u32 {
         ((self.per_second() / 10.0).round() as u32).max(1)
+    }
+}
+
+impl fmt::Display for Rate {
+    /// As it is written, or by the second.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1, "s"), (60, "min"), (3_600, "h")];
+        let unit = units
+            .iter()
+            .find(|(of, _)| self.per == Span::from_secs(*of));
+        match unit {
+            Some((_, unit)) => write!(f, "{}/{unit}", self.count),
+            None => write!(f, "{}/s", self.per_second()),
+        }
     }
 }
 
@@ -107,6 +123,13 @@ mod tests {
             "99999999999999999999/s",
         ] {
             check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn rates_are_shown_as_they_are_written() {
+        for text in ["20/s", "600/min", "1/h", "0.5/s"] {
+            assert_eq!(Rate::parse(text).unwrap().to_string(), text);
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     Base, Judge, Limits, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo, Target,
     ValidityLimits, Window,
 };
-use super::{file, http, observe, profile, requests, stages};
+use super::{file, http, observe, profile, requests, size, stages};
 
 /// Gives the bytes of a file whose name stands in a scenario, relative to the scenario's folder, or
 /// says why it cannot be read.
@@ -61,17 +61,22 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let load = stages::stages(&top, read, mistakes);
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
+    let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
+    let simulator = simulator(&top.at("simulator"), mistakes);
+    let limit = limits.and_then(|limits| limits.bucket);
+    let limit = limit.or(simulator.rate_limit);
     Plan {
         name: top.text("name").to_owned(),
         seed,
         target: target(&top.at("target")),
         http: http::http(&top.at("http"), read, mistakes),
-        simulator: simulator(&top.at("simulator"), mistakes),
+        size: (top.maybe("size")).map(|at| size::size(&at, poll.interval, limit)),
+        simulator,
         observe: observe::observe(&top.at("observe"), (&api, &poll), read, mistakes),
         load,
         submit,
         poll,
-        limits: top.maybe("limits").map(|at| limits(&at, mistakes)),
+        limits,
         drain_limit: top.span("drain.limit"),
         slo: top.items("slo").iter().filter_map(promise).collect(),
         validity: ValidityLimits {

@@ -31,6 +31,8 @@ pub struct Told {
     pub detected: Option<Tick>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Polls sent for it.
+    pub polls: u32,
 }
 
 impl Harness {
@@ -65,6 +67,11 @@ impl Harness {
     /// A count of a group (`ledger`, `requests`); 0 of one that is not there.
     pub fn count(&self, group: &str, name: &str) -> u64 {
         self.summary[group][name].as_u64().unwrap_or(0)
+    }
+
+    /// Submits a second of the load; none if there was no load.
+    pub fn rate(&self) -> Option<f64> {
+        self.summary["achieved_rate"].as_f64()
     }
 
     /// A quantile of the estimated sojourn time, in seconds, where this version estimates it and
@@ -126,6 +133,7 @@ fn row(headers: &StringRecord, record: &StringRecord) -> Option<Told> {
         accepted: time("accepted_s")?,
         detected: time("detected_s")?,
         outcome: Outcome::ALL.into_iter().find(|of| of.word() == word)?,
+        polls: cell("polls")?.parse().ok()?,
     })
 }
 

@@ -15,5 +15,6 @@ mod security;
 mod selftest;
 mod shards;
 mod signals;
+mod size;
 mod sojourn;
 mod virtual_time;

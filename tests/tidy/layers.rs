@@ -70,6 +70,11 @@ const MODULES: &[Module] = &[
         &["csv", "libm", "rand_chacha", "serde_json", "sfv"],
     ),
     Module(
+        "sizing",
+        5,
+        &["anstyle", "csv", "libm", "serde", "serde_json"],
+    ),
+    Module(
         "shell",
         6,
         &[
