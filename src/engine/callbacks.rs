@@ -415,3 +415,6 @@ fn row(at: Tick, notice: &CallbackNotice, kind: CallKind) -> CallRow {
         disagrees: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
