@@ -290,3 +290,6 @@ impl Heard {
         waiting
     }
 }
+
+// As `docs/callbacks.md` has it.
+const _: () = assert!(size_of::<Entry>() <= 112);
