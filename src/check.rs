@@ -3,8 +3,9 @@
 //! Pure: nothing is sent. Works of the built-in service are known in advance; of a real service
 //! only bounds can be given.
 
-use crate::scenario::{Arrivals, Base, Plan, Rate, RateScope, Shape, Stage, slo};
+use crate::scenario::{Arrivals, Base, Mode, Plan, Rate, RateScope, Shape, Stage, slo};
 
+mod callbacks;
 pub mod descriptors;
 pub mod expect;
 mod proof;
@@ -43,6 +44,7 @@ pub fn explain(plan: &Plan, cores: u64) -> Vec<Line> {
     let works = (plan.target.base == Base::Simulator).then(|| expect::simulated(plan));
     load(plan, &mut lines);
     traffic(plan, works, &mut lines);
+    callbacks::explain(plan, &mut lines);
     budgets(plan, works, &mut lines);
     let shards = shards::auto(plan, cores);
     time_and_memory(plan, works, shards, &mut lines);
@@ -126,6 +128,10 @@ impl Shape {
 
 fn traffic(plan: &Plan, works: Option<expect::Works>, lines: &mut Lines) {
     let peak = peak(plan);
+    if plan.observe.mode == Mode::Callback {
+        let text = "none: observe.mode is \"callback\"";
+        return lines.fact("polls", text);
+    }
     let Some(works) = works else {
         let interval = plan.poll.interval;
         lines.fact(

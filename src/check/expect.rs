@@ -1,6 +1,6 @@
 //! What a plan can be expected to do, in closed form or by a short sum.
 
-use crate::scenario::{FirstPoll, Law, Plan, PollPolicy, Stage};
+use crate::scenario::{FirstPoll, Law, Mode, Plan, PollPolicy, Stage};
 use crate::time::Span;
 
 /// Phases over which a random first poll is averaged.
@@ -80,6 +80,23 @@ pub fn polls(plan: &Plan, open: &dyn Fn(f64) -> f64) -> f64 {
     }
 }
 
+/// The polls that a work needs in the mean where only those are polled that are open at the
+/// deadline, or whose callback the built-in service drops.
+fn swept(plan: &Plan, open: &dyn Fn(f64) -> f64) -> f64 {
+    let dropped = plan.simulator.callback.drop_ratio;
+    let give_up = plan.poll.give_up_after.seconds();
+    let (mut age, mut polls) = (plan.observe.deadline.seconds(), dropped);
+    for _ in 0..MOST_POLLS {
+        let share = open(age);
+        if share < 1e-9 || age >= give_up {
+            break;
+        }
+        polls += share;
+        age += plan.poll.interval.seconds();
+    }
+    polls
+}
+
 /// What is known of the works of the built-in service.
 #[derive(Clone, Copy, Debug)]
 pub struct Works {
@@ -98,7 +115,11 @@ pub fn simulated(plan: &Plan) -> Works {
     let open = |age: f64| endless + (1.0 - endless) * law.survival(age);
     Works {
         mean: law.mean().seconds(),
-        polls: polls(plan, &open),
+        polls: match plan.observe.mode {
+            Mode::Poll | Mode::Both => polls(plan, &open),
+            Mode::Callback => 0.0,
+            Mode::Hybrid => swept(plan, &open),
+        },
         expired: open(plan.poll.give_up_after.seconds()),
     }
 }
@@ -175,6 +196,23 @@ mod tests {
             "fixed(1h)",
             11.0,
         );
+    }
+
+    #[test]
+    fn a_sweep_asks_only_for_works_past_the_deadline() {
+        let check = |observe: &str, expected: f64| {
+            let plan = plan(&format!(
+                "interval = '10s'\n[simulator]\nservice_time = 'exp(10s)'\n\
+                 callback = {{ drop_ratio = 0.1 }}\n[observe]\n{observe}"
+            ));
+            let polls = simulated(&plan).polls;
+            assert!((polls - expected).abs() < 1e-3, "{observe}: {polls}");
+        };
+        check("mode = 'callback'", 0.0);
+        // Dropped ones, and e^-2 + e^-3 + ... of those that are open.
+        let e = std::f64::consts::E;
+        let open = 1.0 / (e * e) / (1.0 - 1.0 / e);
+        check("mode = 'hybrid'\ndeadline = '20s'", 0.1 + open);
     }
 
     #[test]
