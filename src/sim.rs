@@ -15,6 +15,7 @@
 mod answer;
 mod calendar;
 mod chance;
+mod deliveries;
 mod http_answer;
 mod law;
 mod life;
@@ -27,6 +28,7 @@ mod works;
 pub mod world;
 
 pub use answer::{Answer, Kind, Refusal, Said, Taken, Word};
+pub use deliveries::{Attempt, Made, Received, Sending};
 pub use http_answer::{HttpAnswer, LimitState};
 pub use law::{draw, mean};
 pub use like::Like;

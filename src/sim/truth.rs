@@ -1,8 +1,10 @@
 //! The books of the service: what it counted, and what became of each work.
 
 use super::answer::{Kind, Refusal, Said, Word};
+use super::deliveries::{Made, Received};
 use super::life::{Ids, Life};
 use crate::time::{Span, Tick};
+use std::collections::BTreeMap;
 use std::io;
 
 /// A work as the service keeps it: 40 bytes.
@@ -246,6 +248,7 @@ pub struct Truth {
     works: Vec<Work>,
     ids: Ids,
     books: Books,
+    calls: Vec<Made>,
     end: Tick,
 }
 
@@ -270,11 +273,18 @@ pub struct TruthRow {
 }
 
 impl Truth {
-    pub(super) fn new(works: Vec<Work>, ids: Ids, books: Books, end: Tick) -> Self {
+    pub(super) fn new(
+        works: Vec<Work>,
+        ids: Ids,
+        books: Books,
+        calls: Vec<Made>,
+        end: Tick,
+    ) -> Self {
         Self {
             works,
             ids,
             books,
+            calls,
             end,
         }
     }
@@ -282,6 +292,11 @@ impl Truth {
     /// What the service counted.
     pub const fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// The calls that were made, in the order in which they left.
+    pub fn calls(&self) -> &[Made] {
+        &self.calls
     }
 
     /// The works in the order in which they were taken. A work that still waits for the end of a
@@ -322,9 +337,18 @@ impl Truth {
             "status",
             "polls",
             "last_answer",
+            "callbacks",
         ])?;
+        let mut calls: BTreeMap<u64, String> = BTreeMap::new();
+        for made in &self.calls {
+            let cell = calls.entry(made.attempt.work).or_default();
+            let received = made.received.map_or_else(|| "?".to_owned(), Received::word);
+            let gap = if cell.is_empty() { "" } else { " " };
+            let call = format!("{gap}{}:{received}", made.at + epoch);
+            cell.push_str(&call);
+        }
         let seconds = |tick: Option<Tick>| tick.map_or(String::new(), |t| (t + epoch).to_string());
-        for row in self.rows() {
+        for (n, row) in (0..).zip(self.rows()) {
             csv.write_record([
                 row.work_id.as_str(),
                 &seconds(Some(row.accepted)),
@@ -333,6 +357,7 @@ impl Truth {
                 row.state.word(),
                 &row.polls.to_string(),
                 row.last_answer.word(),
+                calls.get(&n).map_or("", String::as_str),
             ])?;
         }
         csv.flush()
@@ -422,10 +447,10 @@ mod tests {
         assert_eq!(
             written(Span::ZERO),
             format!(
-                "work_id,accepted_s,started_s,terminal_s,status,polls,last_answer\n\
-                 {a},0.500000,0.500000,1.500000,completed,0,\n\
-                 {b},0.500000,1.500000,,running,1,pending\n\
-                 {c},0.500000,,,pending,0,\n"
+                "work_id,accepted_s,started_s,terminal_s,status,polls,last_answer,callbacks\n\
+                 {a},0.500000,0.500000,1.500000,completed,0,,\n\
+                 {b},0.500000,1.500000,,running,1,pending,\n\
+                 {c},0.500000,,,pending,0,,\n"
             )
         );
         let since_epoch = written(Span::from_secs(1_780_000_000));

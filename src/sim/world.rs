@@ -6,12 +6,14 @@
 //! service are the scenario's; the network adds delays, answers that come too late, and a shard
 //! that wakes late.
 
+mod receiver;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Service, Truth, draw};
+use super::{Received, Sending, Service, Truth, draw};
 use crate::arrival::Segment;
 use crate::engine::{Effect, Engine, Input};
 use crate::random::{ChaCha8Rng, Purpose, stream, unit};
@@ -80,6 +82,7 @@ pub struct VirtualRun {
 enum Event {
     SubmitArrives {
         from: Caller,
+        seq: u64,
         sent: Tick,
     },
     PollArrives {
@@ -87,7 +90,16 @@ enum Event {
         sent: Tick,
     },
     /// A submit arrives that nobody waits for any more.
-    ForgottenSubmit,
+    ForgottenSubmit {
+        seq: u64,
+    },
+    /// The service calls.
+    CallArrives {
+        sending: Sending,
+        sent: Tick,
+    },
+    /// The service knows what came of a call.
+    CallEnds(Sending, Received),
     /// A poll of this id likewise.
     ForgottenPoll(Box<str>),
     /// A shard is told something. Boxed, as the heap moves its entries about.
@@ -142,6 +154,8 @@ pub struct World {
     heap: BinaryHeap<Reverse<Entry>>,
     order: u64,
     messages: ChaCha8Rng,
+    /// Calls that have reached the receiver.
+    received: u64,
     now: Tick,
 }
 
@@ -244,6 +258,11 @@ impl World {
     /// If the plan cannot be split into so many shards.
     pub fn new(plan: &Arc<Plan>, shards: usize, network: Network, service: Service) -> Self {
         let of = shards as u64;
+        let service = if plan.observe.mode.hears_callbacks() {
+            service.calling()
+        } else {
+            service
+        };
         let shard = |index| Sleeper {
             engine: Engine::new(Arc::clone(plan), Segment { index, of }),
             turn_at: Tick::ZERO,
@@ -256,6 +275,7 @@ impl World {
             heap: BinaryHeap::new(),
             order: 0,
             messages: stream(plan.seed, Purpose::NETWORK, 0),
+            received: 0,
             now: Tick::ZERO,
             plan: Arc::clone(plan),
             network,
@@ -302,6 +322,7 @@ impl World {
         while let Some((at, event)) = self.take_event(self.now) {
             self.happen(at, event, watch);
         }
+        self.send_calls();
         self.oversleep(self.now);
         true
     }
@@ -359,7 +380,8 @@ impl World {
     fn next_instant(&self) -> Tick {
         let event = self.heap.peek().map(|Reverse(entry)| entry.at);
         let turns = self.shards.iter().map(|shard| shard.turn_at);
-        turns.chain(event).min().unwrap_or(Tick::NEVER)
+        let call = self.service.next_call();
+        turns.chain(event).min().unwrap_or(Tick::NEVER).min(call)
     }
 
     /// Shards that are to be woken now may sleep on.
@@ -401,14 +423,15 @@ impl World {
     fn carry(&mut self, shard: usize, now: Tick, effect: Effect) {
         let at = now + self.delay();
         match effect {
-            Effect::Submit { slot, .. } => {
+            Effect::Submit { slot, seq, .. } => {
                 let from = Caller { shard, slot };
                 let limit = now + self.plan.submit.timeout;
                 if at > limit {
                     self.hear_submit(now, limit, from, submit_timed_out());
-                    self.put(at, Event::ForgottenSubmit);
+                    self.put(at, Event::ForgottenSubmit { seq });
                 } else {
-                    self.put(at, Event::SubmitArrives { from, sent: now });
+                    let sent = now;
+                    self.put(at, Event::SubmitArrives { from, seq, sent });
                 }
             }
             Effect::Poll { slot } => {
@@ -452,8 +475,8 @@ impl World {
 
     fn happen(&mut self, at: Tick, event: Event, watch: &mut impl Watch) {
         match event {
-            Event::SubmitArrives { from, sent } => {
-                let answer = self.service.submit(at);
+            Event::SubmitArrives { from, seq, sent } => {
+                let answer = self.service.submit_for(at, Some(seq));
                 let heard = answer.at + self.delay();
                 let limit = sent + self.plan.submit.timeout;
                 if heard > limit {
@@ -482,9 +505,11 @@ impl World {
                     self.hear_poll(sent, heard, from, reply);
                 }
             }
-            Event::ForgottenSubmit => {
-                self.service.submit(at);
+            Event::ForgottenSubmit { seq } => {
+                self.service.submit_for(at, Some(seq));
             }
+            Event::CallArrives { sending, sent } => self.receive(sending, sent, at, watch),
+            Event::CallEnds(sending, received) => self.service.heard(at, sending, received),
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }
@@ -496,7 +521,7 @@ impl World {
     /// the others.
     fn hear(&mut self, shard: usize, at: Tick, input: Input, watch: &mut impl Watch) {
         let shard = &mut self.shards[shard];
-        if shard.has_finished && !matches!(input, Input::News(_)) {
+        if shard.has_finished && !matches!(input, Input::News(_) | Input::Callback { .. }) {
             return;
         }
         watch.input(&input);
