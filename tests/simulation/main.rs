@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what cannot be fails")]
 
+mod callbacks;
 mod dice;
 mod found;
 mod rows;
