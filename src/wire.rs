@@ -44,6 +44,7 @@ mod recorded;
 mod rule;
 mod scan;
 pub mod shapes;
+pub mod signature;
 mod words;
 
 /// The header fields of an answer, whoever keeps them.
