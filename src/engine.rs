@@ -16,9 +16,11 @@ mod due_polls;
 mod explorers;
 mod following;
 pub mod gate;
+mod heard;
 mod intake;
 pub mod known_ids;
 pub mod lifecycle;
+mod messages;
 pub mod peers;
 pub mod poll_ages;
 pub mod poll_policy;
@@ -26,6 +28,7 @@ pub mod rate_budget;
 pub mod said;
 pub mod share;
 mod stopwatch;
+mod tables;
 pub mod timers;
 mod watched;
 pub mod works;
@@ -35,6 +38,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::arrival::{Arrival, ArrivalSchedule, Segment};
+use crate::record::calls::CallNote;
 use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges, balance};
 use crate::record::row::{Settled, WorkRow};
@@ -42,15 +46,15 @@ use crate::record::snapshot::Snapshot;
 use crate::record::{Metric, Recorder};
 use crate::scenario::Plan;
 use crate::time::{NANOS_PER_SECOND, Span, Tick};
-use crate::work::{
-    CallbackNotice, Family, IntakeReply, Outcome, Policy, PollReply, Slot, Source, Strays, WorkId,
-};
+use crate::work::{Family, Outcome, Policy, Slot, Source, WorkId};
 use backlog::Backlog;
 use closed_loop::ClosedLoop;
 use due_polls::DuePolls;
 use gate::Gate;
+use heard::Heard;
 use known_ids::KnownIds;
 use lifecycle::Stage;
+pub use messages::{Effect, Input, Refusal};
 use peers::{News, Peers};
 use poll_ages::PollAges;
 use rate_budget::RateBudget;
@@ -62,94 +66,6 @@ use works::{Work, WorkTable};
 
 /// The length of an interval of the record.
 pub const INTERVAL: Span = Span(NANOS_PER_SECOND);
-
-/// Something to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Hand this submit to the client now.
-    Submit {
-        /// The work.
-        slot: Slot,
-        /// The number of the arrival: body and headers are functions of it.
-        seq: u64,
-        /// When it was due.
-        intended: Tick,
-    },
-    /// Hand a poll of this work to the client now.
-    Poll {
-        /// The work; [`Engine::address`] says where to ask.
-        slot: Slot,
-    },
-}
-
-/// Something that happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The answer to a submit was read, or will never come.
-    Intake {
-        /// The work.
-        slot: Slot,
-        /// The send stamp of this submit.
-        sent: Tick,
-        /// When.
-        at: Tick,
-        /// What it says.
-        reply: IntakeReply,
-    },
-    /// The answer to a poll was read, or will never come.
-    Poll {
-        /// The work.
-        slot: Slot,
-        /// The send stamp of this poll.
-        sent: Tick,
-        /// When.
-        at: Tick,
-        /// What it says.
-        reply: PollReply,
-    },
-    /// A probe of the watchdog was read: it shows how late an answer would have been stamped.
-    Probe {
-        /// When it could have been read.
-        from: Tick,
-        /// When.
-        at: Tick,
-    },
-    /// A callback was read.
-    Callback {
-        /// When.
-        at: Tick,
-        /// What it says.
-        notice: Box<CallbackNotice>,
-    },
-    /// The receiver had requests that are no callbacks.
-    Strays(Strays),
-    /// Connections were opened.
-    Connections {
-        /// How many.
-        opened: u64,
-    },
-    /// Another shard of the run tells something.
-    News(News),
-    /// The load ends at this instant, which may lie ahead; works are followed to their end.
-    StopLoad {
-        /// When.
-        at: Tick,
-    },
-    /// The run ends at this instant, which may lie ahead.
-    StopRun {
-        /// When.
-        at: Tick,
-    },
-}
-
-/// The first answer that says that the operator made a mistake, before anything was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// 401, 403 or 404.
-    pub status: u16,
-    /// The body, capped.
-    pub body: Box<str>,
-}
 
 /// When a request was sent, and when its answer was read.
 type Trip = (Tick, Tick);
@@ -172,6 +88,8 @@ pub struct Engine {
     closed_loop: ClosedLoop,
     works: WorkTable,
     known: KnownIds,
+    /// Where callbacks are heard.
+    heard: Option<Heard>,
     words: Words,
     bodies: LastBodies,
     stuck: BTreeMap<Option<u8>, u64>,
@@ -193,6 +111,9 @@ pub struct Engine {
     interval_end: Tick,
     intervals: Vec<Interval>,
     settled: Vec<Settled>,
+    calls: Vec<CallNote>,
+    /// When a work settled last.
+    last_settled: Tick,
     load_end: Tick,
     drain_end: Tick,
     /// Where the run was stopped.
@@ -226,6 +147,7 @@ impl Engine {
             closed_loop: ClosedLoop::default(),
             works: WorkTable::default(),
             known: KnownIds::default(),
+            heard: Heard::of(&plan, segment),
             words: Words::default(),
             bodies: LastBodies::new(share.open_body_bytes),
             stuck: BTreeMap::new(),
@@ -246,6 +168,8 @@ impl Engine {
             interval_end: (Tick::ZERO + INTERVAL).min(load_end),
             intervals: Vec::new(),
             settled: Vec::new(),
+            calls: Vec::new(),
+            last_settled: Tick::ZERO,
             load_end,
             drain_end: load_end + plan.drain_limit,
             run_end: Tick::NEVER,
@@ -305,6 +229,7 @@ impl Engine {
         self.now = now;
         self.close_intervals(now);
         self.known.expire(now);
+        self.expire_heard(now);
         self.fire_timers(now);
         self.peers.pass(now);
         if self.is_over(now) {
@@ -323,7 +248,8 @@ impl Engine {
     /// is rounded up to whole steps, so that those which are due close together leave together.
     pub fn next_wakeup_in_steps(&self, step: Span) -> Tick {
         let mut next = self.interval_end.min(self.peers.wakeup());
-        for end in [self.load_end, self.drain_end, self.run_end] {
+        let quiet = self.quiet_from();
+        for end in [self.load_end, self.drain_end, self.run_end, quiet] {
             if end > self.now {
                 next = next.min(end);
             }
@@ -355,7 +281,17 @@ impl Engine {
         }
         let on_the_wire = self.submits_in_flight + self.polls_in_flight;
         let idle = self.works.is_empty() && (self.is_cut() || self.queued() == 0);
-        on_the_wire == 0 && (idle || now >= self.drain_end)
+        let is_quiet = idle && now >= self.quiet_from();
+        on_the_wire == 0 && (is_quiet || now >= self.drain_end)
+    }
+
+    /// From when on nothing is heard any more, if nothing is open: late and repeated callbacks come
+    /// after the last work has settled.
+    fn quiet_from(&self) -> Tick {
+        match &self.heard {
+            Some(_) => self.last_settled.max(self.load_end) + self.plan.observe.callback.linger,
+            None => Tick::ZERO,
+        }
     }
 
     /// Its part of the limits.
@@ -396,6 +332,12 @@ impl Engine {
         std::mem::take(&mut self.settled)
     }
 
+    /// Callbacks, and works that were told both ways, since the last call; none where the plan wants
+    /// no rows.
+    pub fn take_calls(&mut self) -> Vec<CallNote> {
+        std::mem::take(&mut self.calls)
+    }
+
     /// The intervals that have ended since the last call.
     pub fn take_intervals(&mut self) -> Vec<Interval> {
         std::mem::take(&mut self.intervals)
@@ -418,6 +360,11 @@ impl Engine {
         (self.works.len(), self.due.len(), self.known.len())
     }
 
+    /// How many works callbacks may be about, and how many callbacks wait for theirs.
+    pub fn held_of_callbacks(&self) -> (usize, usize) {
+        self.heard.as_ref().map_or((0, 0), Heard::held)
+    }
+
     /// Ends the run at `now`: whatever is open becomes unresolved, whatever is not sent is queued.
     /// What remains to be written is taken with [`Engine::take_settled`] and
     /// [`Engine::take_intervals`]; the answer is the number of stuck works by their last status.
@@ -430,9 +377,18 @@ impl Engine {
         // gets one of its own.
         let end = now.max(self.recorder.start() + Span(1_000));
         self.expire_held(end);
+        self.expire_heard(Tick::NEVER);
         for slot in self.works.slots() {
             let stage = self.works.get(slot).map(Work::stage);
-            if let Some(Stage::Waiting | Stage::Due | Stage::Polling) = stage {
+            if let Some(
+                Stage::Waiting
+                | Stage::Due
+                | Stage::Polling
+                | Stage::Told(_)
+                | Stage::ToldDue(_)
+                | Stage::ToldPolling(_),
+            ) = stage
+            {
                 self.saw_no_end(slot);
             }
         }
@@ -448,7 +404,7 @@ impl Engine {
                 Stage::Waiting | Stage::Due | Stage::Polling => {
                     self.leave(slot, Outcome::Unresolved, None, None);
                 }
-                Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => {}
+                _ => {}
             }
             self.works.remove(slot);
         }
@@ -545,9 +501,12 @@ impl Engine {
         detected: Option<(Tick, Source)>,
         body: Option<Box<str>>,
     ) -> Option<&mut WorkRow> {
-        self.timers.cancel(slot.index);
         let last_body = self.bodies.take(slot.index);
         let work = self.works.get(slot)?;
+        // A callback may end a work whose polls go on.
+        if !work.stage().is_told() {
+            self.timers.cancel(slot.index);
+        }
         let is_stuck = matches!(
             outcome,
             Outcome::Expired | Outcome::Lost | Outcome::Unresolved

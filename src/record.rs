@@ -4,7 +4,10 @@
 //! summary and the table of the README come from it or are tested against it.
 
 pub mod area;
+pub mod attempts;
 pub mod blocks;
+pub mod bursts;
+pub mod calls;
 pub mod counted;
 pub mod disturbance;
 pub mod interval;
@@ -19,7 +22,7 @@ pub mod windows;
 use hdrhistogram::Histogram;
 
 use crate::time::{Span, Tick};
-use interval::{Interval, Seen};
+use interval::{Calls, Interval, Seen};
 use ledger::{Count, Counts, Gauges};
 use stamps::Stamps;
 use stints::{Stint, StintCounter};
@@ -331,6 +334,7 @@ pub struct Recorder {
     windows: WindowCounter,
     stints: StintCounter,
     stamps: Stamps,
+    calls: Calls,
 }
 
 impl Recorder {
@@ -344,6 +348,7 @@ impl Recorder {
             windows: WindowCounter::default(),
             stints: StintCounter::default(),
             stamps: Stamps::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -377,6 +382,16 @@ impl Recorder {
         &mut self.stamps
     }
 
+    /// A callback was read.
+    pub fn call(&mut self, at: Tick) {
+        self.calls.cells.add(at);
+    }
+
+    /// The attempt of this number about a work came so long after the one before.
+    pub fn gap(&mut self, attempt: u32, gap: Span) {
+        self.calls.attempts.add(attempt, gap);
+    }
+
     /// All counts since the run began.
     pub fn counts(&self) -> &Counts {
         &self.counts
@@ -408,6 +423,7 @@ impl Recorder {
                 stints: self.stints.take(),
                 stamps: std::mem::take(&mut self.stamps),
             },
+            calls: std::mem::take(&mut self.calls),
         };
         self.start = end;
         self.reported = self.counts.clone();

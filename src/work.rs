@@ -270,8 +270,6 @@ pub enum About {
     Own {
         /// The number of the arrival.
         seq: u64,
-        /// The place that the shard of the arrival gave the work.
-        place: u32,
     },
     /// Nothing says which: a body that is not understood, or has no id.
     Nobody,

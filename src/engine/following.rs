@@ -8,6 +8,7 @@ use super::{Effect, Engine, Trip, gate::Hold, poll_policy};
 use crate::random::{Purpose, unit_at};
 use crate::record::Metric;
 use crate::record::ledger::Count;
+use crate::scenario::Mode;
 use crate::time::{MaybeTick, Span, Tick};
 use crate::work::{Anomaly, Ending, Outcome, PollReply, RateHint, Slot, Source, Terminal};
 
@@ -22,8 +23,10 @@ impl Engine {
         work.enter(Stage::Waiting);
         let ages = self.ages.as_mut().filter(|_| !is_foreign);
         let by_age = ages.and_then(|ages| ages.first(slot.index, work, at));
+        let observe = &plan.observe;
         let due = match by_age {
             _ if is_foreign => Tick::NEVER,
+            _ if !observe.mode.polls_to_the_end() => at + observe.deadline,
             Some(due) => due,
             None => at + poll_policy::first(&plan.poll, plan.seed, work.seq),
         };
@@ -53,17 +56,27 @@ impl Engine {
                 self.retries.push_back(slot);
                 continue;
             }
-            let is_open = stage == Stage::Waiting;
-            let overdue_at = if is_open {
-                overdue_at(work, give_up_after)
-            } else {
-                Tick::NEVER
+            let overdue_at = match stage {
+                Stage::Waiting | Stage::Told(_) => overdue_at(work, give_up_after),
+                _ => Tick::NEVER,
             };
             let event = if overdue_at <= now {
                 Event::Overdue
             } else {
                 Event::PollDue
             };
+            let mode = self.plan.observe.mode;
+            if stage == Stage::Waiting
+                && event == Event::PollDue
+                && work.polls == 0
+                && !mode.polls_to_the_end()
+            {
+                self.recorder.count(Count::CallbacksOverdue);
+                if mode == Mode::Callback {
+                    self.timers.set(overdue_at, place);
+                    continue;
+                }
+            }
             match next(stage, event) {
                 Next::Enter(stage) => {
                     work.enter(stage);
@@ -75,6 +88,7 @@ impl Engine {
                     });
                 }
                 Next::Settle(outcome) => self.give_up(slot, outcome, now, None),
+                Next::Unpaired => self.unpair(slot, now),
                 _ => {}
             }
         }
@@ -84,7 +98,15 @@ impl Engine {
     /// a held poll has no timer of its own.
     pub(super) fn expire_held(&mut self, now: Tick) {
         for slot in self.due.take_overdue(now) {
-            self.give_up(slot, Outcome::Expired, now, None);
+            match self
+                .works
+                .get(slot)
+                .map(|work| next(work.stage(), Event::Overdue))
+            {
+                Some(Next::Settle(outcome)) => self.give_up(slot, outcome, now, None),
+                Some(Next::Unpaired) => self.unpair(slot, now),
+                _ => {}
+            }
         }
     }
 
@@ -92,10 +114,12 @@ impl Engine {
     pub(super) fn next_poll(&mut self, now: Tick) -> Option<Effect> {
         loop {
             let head = self.due.first()?;
-            let waits = self
-                .works
-                .get(head.slot)
-                .is_some_and(|work| matches!(work.stage(), Stage::Due | Stage::RecheckDue(_)));
+            let waits = self.works.get(head.slot).is_some_and(|work| {
+                matches!(
+                    work.stage(),
+                    Stage::Due | Stage::ToldDue(_) | Stage::RecheckDue(_)
+                )
+            });
             if !waits {
                 self.due.pop();
                 continue;
@@ -166,7 +190,7 @@ impl Engine {
             return;
         };
         let is_recheck = match work.stage() {
-            Stage::Polling => false,
+            Stage::Polling | Stage::ToldPolling(_) | Stage::Outrun(_) => false,
             Stage::Rechecking(_) => true,
             _ => return,
         };
@@ -226,6 +250,9 @@ impl Engine {
         if matches!(work.stage(), Stage::Rechecking(_)) {
             return;
         }
+        if matches!(work.stage(), Stage::ToldPolling(_)) {
+            self.recorder.count(Count::PollsBehind);
+        }
         if !known && work.said.number() != Some(word) {
             self.recorder.count(Anomaly::UnknownStatus.into());
         }
@@ -269,6 +296,7 @@ impl Engine {
         };
         match next(work.stage(), event) {
             Next::Settle(outcome) => self.give_up(slot, outcome, at, Some(body)),
+            Next::Unpaired => self.unpair(slot, at),
             _ => self.ask_again(slot, (sent, at), event, None),
         }
     }
@@ -287,7 +315,10 @@ impl Engine {
                 let slot_found = by_age.unwrap_or_else(|| {
                     poll_policy::next(&plan.poll, plan.seed, work.seq, last, at, hint)
                 });
-                work.enter(Stage::Waiting);
+                work.enter(match work.stage() {
+                    Stage::ToldPolling(ending) => Stage::Told(ending),
+                    _ => Stage::Waiting,
+                });
                 work.slot_number = slot_found.number;
                 self.recorder
                     .count_many(Count::SkippedSlots, slot_found.skipped);
@@ -304,6 +335,13 @@ impl Engine {
         if let Some(anomaly) = anomaly {
             self.recorder.count(anomaly.into());
         }
+        if self
+            .works
+            .get(slot)
+            .is_some_and(|work| work.stage().is_told())
+        {
+            return self.stop_watching(slot, self.now);
+        }
         self.timers.cancel(slot.index);
         self.works.remove(slot);
     }
@@ -317,15 +355,24 @@ impl Engine {
         source: Source,
         is_foreign: bool,
     ) {
+        let ending = terminal.ending;
+        let called = self.called(ending);
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
         let event = match source {
-            Source::Sync => Event::TakenAndEnded(terminal.ending),
-            _ => Event::Ended(terminal.ending),
+            Source::Sync => Event::TakenAndEnded(ending),
+            Source::Callback => called,
+            Source::Poll => Event::Ended(ending),
         };
-        let outcome = match next(work.stage(), event) {
-            Next::Settle(outcome) => outcome,
+        let (outcome, watched_as) = match next(work.stage(), event) {
+            Next::Settle(outcome) => (outcome, None),
+            Next::SettleAndWatch(outcome, stage) => (outcome, Some(stage)),
+            Next::Paired(anomaly) => {
+                self.saw_end(slot, (sent, at), &terminal, source);
+                self.paired(slot, at, ending, anomaly);
+                return self.stop_watching(slot, at);
+            }
             Next::Confirmed(anomaly) => return self.confirmed(slot, anomaly),
             _ => return,
         };
@@ -333,18 +380,30 @@ impl Engine {
         let intended = work.intended;
         self.record_end(intended, at, outcome);
         self.saw_end(slot, (sent, at), &terminal, source);
-        let Terminal {
-            ending,
-            finished,
-            body,
-            ..
-        } = terminal;
+        if let (Some(stage), Some(work)) = (watched_as, self.works.get_mut(slot)) {
+            work.enter(stage);
+        }
+        let Terminal { finished, body, .. } = terminal;
         let body = (ending == Ending::Failed).then_some(body);
+        // A callback may be told after an interval has ended that it came in: the backlog has the
+        // work until it is told.
+        let settled = at.max(self.recorder.start());
         if let Some(row) = self.leave(slot, outcome, Some((at, source)), body) {
             row.finished = finished;
+            row.settled = Some(settled);
         }
-        self.backlog.leave(at);
-        self.forget_later(slot.index, at);
+        self.backlog.leave(settled);
+        self.last_settled = self.last_settled.max(settled);
+        self.forget_later(slot.index, settled);
+        if source == Source::Poll && self.plan.observe.mode == Mode::Hybrid {
+            self.recorder.count(Count::CallbacksSwept);
+        }
+        let polled = (source != Source::Callback).then_some((at, ending));
+        self.note_settled(slot, polled);
+        if watched_as.is_some() {
+            return;
+        }
+        self.stop_awaiting(slot, settled);
         if is_foreign || !self.recheck_later(slot, at, ending) {
             self.works.remove(slot);
         }
@@ -359,7 +418,10 @@ impl Engine {
         };
         self.recorder.count(count);
         self.saw_no_end(slot);
+        self.note_settled(slot, None);
+        self.stop_awaiting(slot, at);
         self.backlog.leave(at);
+        self.last_settled = self.last_settled.max(at);
         if let Some(row) = self.leave(slot, outcome, None, body) {
             row.settled = Some(at);
         }

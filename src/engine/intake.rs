@@ -297,9 +297,13 @@ impl Engine {
         }
         self.submitting -= 1;
         self.backlog.enter(at);
+        let is_sync = at_once.is_some();
         match at_once {
             Some(terminal) => self.end(slot, (sent, at), terminal, Source::Sync, is_foreign),
             None => self.follow(slot, at, is_foreign),
+        }
+        if !is_sync {
+            self.await_callback(slot, at);
         }
     }
 
@@ -339,8 +343,10 @@ impl Engine {
                 self.recorder.count(Count::Rejected);
                 self.closed_loop.hears(slot);
                 self.submitting -= 1;
+                let seq = work.seq;
                 self.leave(slot, outcome, None, Some(body));
                 self.works.remove(slot);
+                self.await_no_callback(seq);
             }
             _ => {}
         }
@@ -350,6 +356,7 @@ impl Engine {
         let Some(work) = self.works.get(slot) else {
             return;
         };
+        let seq = work.seq;
         let Next::Settle(outcome) = next(work.stage(), Event::Unanswered) else {
             return;
         };
@@ -364,5 +371,6 @@ impl Engine {
             row.maybe_accepted = maybe_accepted;
         }
         self.works.remove(slot);
+        self.await_no_callback(seq);
     }
 }

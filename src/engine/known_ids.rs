@@ -8,8 +8,7 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use hashbrown::HashTable;
-
+use super::tables::Tables;
 use super::works::WorkTable;
 use crate::time::Tick;
 
@@ -40,48 +39,6 @@ impl Kept {
 
     fn hash(self) -> u64 {
         self.0[1]
-    }
-}
-
-/// What is found by a hash. Many small tables: one that grows moves a 64th of all, so that nobody
-/// waits long for it.
-#[derive(Debug)]
-struct Tables<T>(Box<[HashTable<T>; 64]>);
-
-impl<T> Default for Tables<T> {
-    fn default() -> Self {
-        Self(Box::new([const { HashTable::new() }; 64]))
-    }
-}
-
-impl<T: Copy + PartialEq> Tables<T> {
-    fn place(hash: u64) -> usize {
-        // A table itself uses the lowest and the highest bits.
-        usize::try_from(hash >> 40 & 63).expect("below 64")
-    }
-
-    fn has(&self, hash: u64, is_it: impl Fn(T) -> bool) -> bool {
-        self.0[Self::place(hash)]
-            .find(hash, |item| is_it(*item))
-            .is_some()
-    }
-
-    fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(T) -> u64) {
-        self.0[Self::place(hash)].insert_unique(hash, item, |item| hash_of(*item));
-    }
-
-    fn remove(&mut self, hash: u64, item: T) -> bool {
-        match self.0[Self::place(hash)].find_entry(hash, |other| *other == item) {
-            Ok(entry) => {
-                entry.remove();
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().map(HashTable::len).sum()
     }
 }
 

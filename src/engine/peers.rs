@@ -9,19 +9,26 @@ use super::known_ids::fingerprint;
 use crate::arrival::Segment;
 use crate::record::ledger::Count;
 use crate::time::{Span, Tick};
-use crate::work::{About, Anomaly, RateHint};
+use crate::work::{About, Anomaly, CallbackNotice, RateHint};
 
 /// News that are not urgent wait so long for more of them, so that a shard with little to do is
 /// seldom woken.
 const HOLD: Span = Span::from_millis(50);
 
 /// News for another shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// A request got 429, or 503 with `Retry-After`.
     Throttled(Throttled),
     /// Ids whose home is the shard that is told.
-    Ids(Vec<IdNews>),
+    Ids {
+        /// The shard that follows their works.
+        from: u64,
+        /// What became of each.
+        ids: Vec<IdNews>,
+    },
+    /// A callback about a work that the shard that is told follows, and when it was read.
+    Callback(Tick, Box<CallbackNotice>),
 }
 
 /// A 429.
@@ -106,6 +113,11 @@ impl Peers {
         self.leave_at = self.leave_at.min(now + HOLD);
     }
 
+    /// Tells a shard something that does not wait for more.
+    pub(super) fn tell_at_once(&mut self, shard: u64, news: News) {
+        self.ready.push((shard, news));
+    }
+
     /// Tells all others of a 429: at once if it closes the gate, soon if it keeps it closed for
     /// longer; of those only the last says anything, and none after the next closure.
     pub(super) fn tell_throttled(&mut self, throttled: Throttled, is_event: bool) {
@@ -136,7 +148,9 @@ impl Peers {
         self.leave_at = Tick::NEVER;
         for (home, ids) in (0..).zip(&mut self.ids) {
             if !ids.is_empty() {
-                self.ready.push((home, News::Ids(std::mem::take(ids))));
+                let from = self.segment.index;
+                let ids = std::mem::take(ids);
+                self.ready.push((home, News::Ids { from, ids }));
             }
         }
         if let Some(throttled) = self.prolonged.take() {
@@ -188,7 +202,8 @@ impl Engine {
                 let is_event = self.gate.throttled(sent, at, retry_after);
                 self.count_closure(is_event);
             }
-            News::Ids(ids) => ids.into_iter().for_each(|id| self.hear_id(id)),
+            News::Ids { from, ids } => ids.into_iter().for_each(|id| self.hear_id(from, id)),
+            News::Callback(at, notice) => self.hear_callback(at, *notice),
         }
     }
 
@@ -221,13 +236,17 @@ impl Engine {
         }
     }
 
-    fn hear_id(&mut self, news: IdNews) {
+    fn hear_id(&mut self, from: u64, news: IdNews) {
         match news {
             IdNews::Given(id) => {
                 let is_new = self.known.note_fingerprint(&self.works, id);
                 self.count_duplicate(!is_new);
+                self.follow_elsewhere(id, from);
             }
-            IdNews::Left(id, until) => self.known.forget_fingerprint_at(until, id),
+            IdNews::Left(id, until) => {
+                self.known.forget_fingerprint_at(until, id);
+                self.forget_elsewhere(id, until);
+            }
         }
     }
 
@@ -278,7 +297,8 @@ mod tests {
         peers.pass(now + HOLD);
         assert_eq!(peers.wakeup(), Tick::NEVER);
         let both = vec![IdNews::Given(5), IdNews::Left(5, now)];
-        let expected = [(0, News::Ids(vec![IdNews::Given(3)])), (2, News::Ids(both))];
+        let ids = |ids| News::Ids { from: 1, ids };
+        let expected = [(0, ids(vec![IdNews::Given(3)])), (2, ids(both))];
         assert_eq!(peers.take(false), expected);
         assert_eq!(peers.take(true), []);
     }

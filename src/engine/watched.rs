@@ -26,10 +26,17 @@ impl Work {
 }
 
 impl Engine {
+    /// Whether polls tell the distribution of the ends: they do where each work is asked until a
+    /// poll has seen its end. Where a callback ends the asking, which works are asked for long
+    /// depends on their ends, and nothing that their polls saw can be read without that.
+    fn sees_ends(&self) -> bool {
+        self.plan.observe.mode.polls_to_the_end()
+    }
+
     /// A poll that was sent at `sent` sees the work begun. To be told before the poll counts as the
     /// last one that found it open.
     pub(super) fn saw_begun(&mut self, slot: Slot, sent: Tick) {
-        if self.works.begun(slot.index).is_some() {
+        if !self.sees_ends() || self.works.begun(slot.index).is_some() {
             return;
         }
         let Some(work) = self.works.get(slot) else {
@@ -61,6 +68,9 @@ impl Engine {
             let seen = [work.sent, work.last_open.get().unwrap_or(work.sent), at];
             self.recorder.stamps().count(what, finished, seen);
         }
+        if source == Source::Callback || !self.sees_ends() {
+            return;
+        }
         if source == Source::Sync {
             // It ended while its submit was answered. That the receipt is not the end itself
             // is an error of at most the accept service time.
@@ -83,6 +93,9 @@ impl Engine {
 
     /// A work is followed no longer, and its end was not seen.
     pub(super) fn saw_no_end(&mut self, slot: Slot) {
+        if !self.sees_ends() {
+            return;
+        }
         let Some(work) = self.works.get(slot) else {
             return;
         };

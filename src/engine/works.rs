@@ -77,14 +77,14 @@ impl Work {
     }
 
     /// Which tenant it is of its place: another number for every work, and another one once it
-    /// has settled. It needs no memory of its own.
+    /// has settled and none of its polls is awaited. It needs no memory of its own.
     fn generation(&self) -> u32 {
-        let has_settled = match self.stage() {
-            Stage::Submitting | Stage::Retrying | Stage::Waiting | Stage::Due | Stage::Polling => 0,
+        let has_left = match self.stage() {
             Stage::Settled(_) | Stage::RecheckDue(_) | Stage::Rechecking(_) => 1,
+            _ => 0,
         };
         let number = u32::try_from(self.seq & 0x7fff_ffff).expect("31 bits");
-        number << 1 | has_settled
+        number << 1 | has_left
     }
 }
 

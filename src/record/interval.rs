@@ -1,6 +1,8 @@
 //! Interval: what happened in one second of a shard, finished and ready to be written or merged.
 
 use super::Histograms;
+use super::attempts::Attempts;
+use super::bursts::Cells;
 use super::ledger::{Counts, Gauges};
 use super::stamps::Stamps;
 use super::stints::Stints;
@@ -32,8 +34,25 @@ impl Seen {
     }
 }
 
+/// How callbacks came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// When.
+    pub cells: Cells,
+    /// How long after the one before about the same work.
+    pub attempts: Attempts,
+}
+
+impl Calls {
+    /// Adds those of another shard.
+    pub fn merge(&mut self, other: &Self) {
+        self.cells.merge(&other.cells);
+        self.attempts.merge(&other.attempts);
+    }
+}
+
 /// One interval.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Interval {
     /// When it began.
     pub start: Tick,
@@ -51,6 +70,8 @@ pub struct Interval {
     pub histograms: Histograms,
     /// What was seen of the ends of works in it.
     pub seen: Seen,
+    /// How callbacks came in it.
+    pub calls: Calls,
 }
 
 impl Interval {

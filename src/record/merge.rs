@@ -71,6 +71,7 @@ impl Merge {
                     whole.counts.merge(&part.counts);
                     whole.histograms.merge(&part.histograms);
                     whole.seen.merge(&part.seen);
+                    whole.calls.merge(&part.calls);
                     whole.backlog_area = Span(whole.backlog_area.0 + part.backlog_area.0);
                 }
             }
@@ -87,7 +88,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::interval::Seen;
+    use crate::record::interval::{Calls, Seen};
     use crate::record::ledger::{Count, Counts};
     use crate::record::{Histograms, Metric};
     use crate::time::Tick;
@@ -113,6 +114,7 @@ mod tests {
             backlog_area: Span(sent),
             histograms,
             seen: Seen::default(),
+            calls: Calls::default(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::attempts::Attempts;
+use super::bursts::Bursts;
 use super::ledger::{Count, Counts, Gauges, balance};
 use super::{CATALOGUE, Histograms, blocks::Blocks, interval::Interval};
 use crate::time::{Span, Tick};
@@ -19,6 +21,10 @@ pub struct Snapshot {
     pub histograms: Histograms,
     /// What was seen of the ends of works.
     pub seen: Blocks,
+    /// How unevenly callbacks came.
+    pub bursts: Bursts,
+    /// How long after the one before each attempt came.
+    pub attempts: Attempts,
     /// Open, expired and lost works by their last status word.
     pub stuck: BTreeMap<Box<str>, u64>,
     /// The most works that were in the backlog at the end of an interval.
@@ -47,6 +53,8 @@ impl Snapshot {
         }
         self.histograms.merge(&interval.histograms);
         self.seen.add(interval.end(), &interval.seen);
+        self.bursts.add(&interval.calls.cells);
+        self.attempts.merge(&interval.calls.attempts);
         self.most_backlog = self.most_backlog.max(interval.gauges.backlog);
         if interval.end() >= self.end {
             self.gauges = interval.gauges;

@@ -17,7 +17,7 @@ use super::{EndedBy, Facts, Reason, check_area, text::number};
 use crate::record::CATALOGUE;
 use crate::record::Histograms;
 use crate::record::area::AreaBooks;
-use crate::record::interval::{Interval, Seen};
+use crate::record::interval::{Calls, Interval, Seen};
 use crate::record::ledger::{Count, Gauges};
 use crate::record::snapshot::Snapshot;
 use crate::time::{Span, Tick};
@@ -336,6 +336,7 @@ fn interval(columns: &Columns, record: &StringRecord) -> Result<Interval, String
         backlog_area: columns.time(record, BACKLOG_AREA)?.since(Tick::ZERO),
         histograms: Histograms::default(),
         seen: Seen::default(),
+        calls: Calls::default(),
     };
     for what in Count::ALL {
         interval.counts.add(*what, count(what.name())?);

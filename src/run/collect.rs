@@ -326,7 +326,7 @@ mod tests {
             },
             backlog_area: Span::ZERO,
             histograms: Histograms::default(),
-            seen: crate::record::interval::Seen::default(),
+            ..Interval::default()
         };
         Message::Interval(Box::new(interval), Health::default())
     }

@@ -13,7 +13,7 @@ use crate::time::{Span, Tick};
 const AHEAD: Span = Span::from_millis(20);
 
 /// Something for a shard to hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Stop sending submits at this instant, follow the works, report.
     StopLoad(Tick),

@@ -286,7 +286,7 @@ fn the_readme_has_the_catalogue_of_metrics() {
     finds(&metric_table(&table(&rows)), &[]);
     finds(
         &metric_table(&table(&rows[..CATALOGUE.len() - 1])),
-        &["poll_lag"],
+        &["callback_gap"],
     );
     finds(
         &metric_table(&table(&[&rows[..], &rows[..1]].concat())),

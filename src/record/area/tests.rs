@@ -13,7 +13,7 @@ fn interval(start: u64, end: u64, area: u64) -> Interval {
         gauges: Gauges::default(),
         backlog_area: Span(area),
         histograms: Histograms::default(),
-        seen: crate::record::interval::Seen::default(),
+        ..Interval::default()
     }
 }
 
