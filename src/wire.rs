@@ -36,6 +36,7 @@ use crate::work::{Fault, IntakeReply, PollReply, PollUrl, Terminal, WorkId};
 pub use crate::wire::address::BadAddress;
 
 mod address;
+pub mod callback;
 mod instant;
 pub mod pointer;
 pub mod rate_hints;
@@ -44,6 +45,7 @@ mod recorded;
 mod rule;
 mod scan;
 pub mod shapes;
+pub mod signature;
 mod words;
 
 /// The header fields of an answer, whoever keeps them.
@@ -143,7 +145,11 @@ impl Wire {
             poll_url: shape.poll_url.clone(),
             sync: shape.sync.clone(),
             intake: Picker::new(pointers),
-            rule: Rule::new(profile),
+            rule: Rule::new(
+                &profile.terminal,
+                profile.failed_if.as_ref(),
+                profile.finished_at.as_ref(),
+            ),
             denied: profile.denied.clone(),
             gone: profile.gone.clone(),
             hints: rate_hints::Reader::new(profile.reset, profile.max_retry_after),
@@ -252,12 +258,7 @@ impl Wire {
         client_id: Option<&str>,
     ) -> Result<WorkId, &'static str> {
         let id: Cow<'_, str> = match &self.id {
-            IdSource::Body(_) => match found.map(|found| (found, found.kind())) {
-                Some((number, Kind::Number)) => Cow::Borrowed(number.raw()),
-                Some((text, Kind::String)) => text.string().ok_or("an id that is not text")?,
-                Some(_) => return Err("an id that is neither text nor a number"),
-                None => return Err("no id"),
-            },
+            IdSource::Body(_) => id_in(found)?,
             IdSource::Header(name) => {
                 let value = first(headers, name).ok_or("no header with an id")?;
                 let value = std::str::from_utf8(value).map_err(|_| "an id that is not text")?;
@@ -265,13 +266,7 @@ impl Wire {
             }
             IdSource::Client => Cow::Borrowed(client_id.unwrap_or_default()),
         };
-        match &*id {
-            "" => Err("an empty id"),
-            "." | ".." => Err("an id that no URL can hold"),
-            id if id.len() > WorkId::MAX_BYTES => Err("an id that is too long"),
-            id if id.chars().any(char::is_control) => Err("an id with control characters"),
-            id => Ok(WorkId(id.into())),
-        }
+        usable_id(&id)
     }
 
     /// Where to poll; nothing if only the answer could say so, and did not.
@@ -352,6 +347,27 @@ impl Wire {
             Some(collection) if matches!(status, 200..300) => collection.find(body, &work_id.0),
             _ => Member::Item(body),
         }
+    }
+}
+
+/// The id that a body holds: text, or a number as it is written.
+fn id_in(found: Option<Found<'_>>) -> Result<Cow<'_, str>, &'static str> {
+    match found.map(|found| (found, found.kind())) {
+        Some((number, Kind::Number)) => Ok(Cow::Borrowed(number.raw())),
+        Some((text, Kind::String)) => text.string().ok_or("an id that is not text"),
+        Some(_) => Err("an id that is neither text nor a number"),
+        None => Err("no id"),
+    }
+}
+
+/// The id, if a work can be followed by it.
+fn usable_id(id: &str) -> Result<WorkId, &'static str> {
+    match id {
+        "" => Err("an empty id"),
+        "." | ".." => Err("an id that no URL can hold"),
+        id if id.len() > WorkId::MAX_BYTES => Err("an id that is too long"),
+        id if id.chars().any(char::is_control) => Err("an id with control characters"),
+        id => Ok(WorkId(id.into())),
     }
 }
 

@@ -183,14 +183,15 @@ fn encode(text: &str, url: &mut String) {
     }
 }
 
-fn segment(text: &str) -> String {
+/// One path segment or query value.
+pub(crate) fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     encode(text, &mut encoded);
     encoded
 }
 
 /// Undoes percent-encoding; a text that is not UTF-8 afterwards stays as it was.
-fn decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

@@ -1,7 +1,7 @@
 //! The terminal rule of a profile, made ready: what one answer, or one item of one, says about a
 //! work.
 
-use crate::scenario::{HeaderWords, Profile, TerminalRule};
+use crate::scenario::{HeaderWords, Pointer, TerminalRule};
 use crate::wire::pointer::{Found, Kind, Picker};
 use crate::wire::words::{Heard, Words, short};
 use crate::wire::{Headers, first, instant, text_of};
@@ -71,8 +71,12 @@ fn by_list<T: PartialEq>(value: &T, completed: &[T], failed: &[T], open: &[T]) -
 }
 
 impl Rule {
-    pub(crate) fn new(profile: &Profile) -> Self {
-        let (told_by, pointer) = match &profile.terminal {
+    pub(crate) fn new(
+        terminal: &TerminalRule,
+        failed_if: Option<&Pointer>,
+        finished_at: Option<&Pointer>,
+    ) -> Self {
+        let (told_by, pointer) = match terminal {
             TerminalRule::Word {
                 pointer,
                 completed,
@@ -112,11 +116,10 @@ impl Rule {
             }
             TerminalRule::KeyGone(pointer) => (ToldBy::KeyGone, Some(pointer)),
         };
-        let rest = [profile.failed_if.as_ref(), profile.finished_at.as_ref()];
         Self {
             told_by,
-            picker: Picker::new([pointer, rest[0], rest[1]]),
-            failed_if: profile.failed_if.is_some(),
+            picker: Picker::new([pointer, failed_if, finished_at]),
+            failed_if: failed_if.is_some(),
         }
     }
 
@@ -265,7 +268,7 @@ pub(crate) enum Member<'b> {
 }
 
 impl Collection {
-    pub(crate) fn new(items: &crate::scenario::Pointer, id: &crate::scenario::Pointer) -> Self {
+    pub(crate) fn new(items: &Pointer, id: &Pointer) -> Self {
         Self {
             items: Picker::new([Some(items)]),
             id: Picker::new([Some(id)]),
