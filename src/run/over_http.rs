@@ -48,6 +48,7 @@ pub(super) enum TruthTo {
 impl OverHttp {
     /// Looks for what can be known to be wrong. Connects to a real service, and sends nothing.
     pub(super) fn prepare(plan: &Arc<Plan>, options: &Options) -> Result<Self, Mistake> {
+        prepare::no_callbacks(plan)?;
         let shards = prepare::shards(plan, options.shards)?;
         prepare::descriptors(plan, shards)?;
         let key = prepare::key(plan)?;

@@ -116,6 +116,21 @@ fn shared(plan: &Plan, shards: u64) -> Result<u64, Mistake> {
     )))
 }
 
+/// Callbacks are heard in virtual time only: over HTTP there is no receiver yet.
+pub(super) fn no_callbacks(plan: &Plan) -> Result<(), Mistake> {
+    let mode = plan.observe.mode;
+    if !mode.hears_callbacks() {
+        return Ok(());
+    }
+    Err(Mistake(format!(
+        "callbacks are not received over HTTP in this version: found observe.mode = \"{}\", \
+         expected \"poll\"\n\
+         hint: plimsoll run --virtual plays the scenario with callbacks; --set observe.mode=poll \
+         runs it without",
+        mode.word()
+    )))
+}
+
 /// Raises the limit of open files, and refuses a plan that needs more.
 pub(super) fn descriptors(plan: &Plan, shards: u64) -> Result<(), Mistake> {
     forbid_core_files();

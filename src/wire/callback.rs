@@ -102,7 +102,7 @@ impl Callbacks {
     fn about<H: ?Sized>(&self, call: &Call<'_, H>, json: &[u8]) -> About {
         let id = match &self.find {
             Find::OwnUrl => {
-                let own = |(seq, place)| About::Own { seq, place };
+                let own = |seq| About::Own { seq };
                 return call.called.own.map_or(About::Nobody, own);
             }
             Find::Body(_) => {

@@ -114,8 +114,8 @@ fn a_work_is_found_by_path_and_by_query() {
     check(None, About::Nobody);
     let own = ready("find = 'url'");
     let called = Called {
-        rest: "42-7-x",
-        own: Some((42, 7)),
+        rest: "42-x",
+        own: Some(42),
     };
     let headers = [("Webhook-Id", "msg_1")];
     let call = Call {
@@ -125,7 +125,7 @@ fn a_work_is_found_by_path_and_by_query() {
         body,
     };
     let notice = own.read(&call, 0);
-    assert_eq!(notice.about, About::Own { seq: 42, place: 7 });
+    assert_eq!(notice.about, About::Own { seq: 42 });
     // printf msg_1 | sha256sum
     assert_eq!(notice.delivery, Some(0x116b_88f1_7300_7be5));
     assert!(notice.taken && notice.verified.is_none());

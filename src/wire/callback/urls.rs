@@ -24,8 +24,8 @@ pub struct CallbackUrls {
 pub struct Called<'a> {
     /// What follows the token.
     pub rest: &'a str,
-    /// The arrival and the place of its work, where each work has a URL of its own.
-    pub own: Option<(u64, u32)>,
+    /// The arrival, where each work has a URL of its own.
+    pub own: Option<u64>,
 }
 
 impl std::fmt::Debug for CallbackUrls {
@@ -53,11 +53,11 @@ impl CallbackUrls {
         format!("{}/{}", self.base, segment(&token))
     }
 
-    /// What the submit of an arrival carries, whose work is at this place.
-    pub fn of_work(&self, seq: u64, place: u32) -> String {
+    /// What the submit of an arrival carries.
+    pub fn of_work(&self, seq: u64) -> String {
         let mut url = self.of_all();
         if self.own {
-            let work = format!("{seq}-{place}");
+            let work = seq.to_string();
             let code = self.code(&work);
             url = format!("{url}/{work}-{code}");
         }
@@ -68,15 +68,16 @@ impl CallbackUrls {
     pub fn read<'a>(&self, path: &'a str) -> Option<Called<'a>> {
         let path = path.strip_prefix('/')?;
         let after = |segments: usize| {
-            let steps = 0..segments;
-            steps.fold(Some(path), |path, _| Some(path?.split_once('/')?.1))
+            let mut steps = 0..segments;
+            steps.try_fold(path, |path, _| Some(path.split_once('/')?.1))
         };
         // Both are looked at, so that the time tells nothing.
         let [near, far] = [0, self.depth].map(|depth| self.after_token(after(depth)?));
         let rest = near.or(far)?;
-        let own = match self.own {
-            true => Some(self.own_work(rest.split('/').next()?)?),
-            false => None,
+        let own = if self.own {
+            Some(self.own_work(rest.split('/').next()?)?)
+        } else {
+            None
         };
         Some(Called { rest, own })
     }
@@ -86,11 +87,10 @@ impl CallbackUrls {
         is_secret(&self.token, decode(token).as_bytes()).then_some(rest)
     }
 
-    fn own_work(&self, text: &str) -> Option<(u64, u32)> {
-        let (work, code) = text.rsplit_once('-')?;
-        let (seq, place) = work.split_once('-')?;
+    fn own_work(&self, text: &str) -> Option<u64> {
+        let (work, code) = text.split_once('-')?;
         let fits = is_secret(self.code(work).as_bytes(), code.as_bytes());
-        fits.then_some((seq.parse().ok()?, place.parse().ok()?))
+        fits.then_some(work.parse().ok()?)
     }
 
     fn code(&self, work: &str) -> String {
@@ -127,7 +127,7 @@ mod tests {
         check(plain, &format!("/{TOKEN}"), Some(""));
         check(plain, &format!("/{TOKEN}/"), Some(""));
         check(plain, &format!("/{TOKEN}/a/b"), Some("a/b"));
-        check(plain, &format!("/%30123456789abcdef-token/a"), Some("a"));
+        check(plain, "/%30123456789abcdef-token/a", Some("a"));
         for other in ["", "/", "x", "/a", "/0123456789abcdef-toke", "//"] {
             check(plain, other, None);
         }
@@ -144,23 +144,17 @@ mod tests {
     #[test]
     fn a_work_has_a_url_of_its_own_that_fits_no_other() {
         let urls = urls("http://127.0.0.1:8000", &Find::OwnUrl);
-        let url = urls.of_work(42, 7);
+        let url = urls.of_work(42);
         let path = Url::parse(&url).unwrap().path().to_owned();
-        // printf 42-7 | openssl dgst -sha256 -hmac 0123456789abcdef-token
-        assert_eq!(path, format!("/{TOKEN}/42-7-ff4d3c12b9af4689"));
-        assert_eq!(urls.read(&path).unwrap().own, Some((42, 7)));
-        assert_eq!(
-            urls.read(&format!("{path}/more")).unwrap().own,
-            Some((42, 7))
-        );
+        // printf 42 | openssl dgst -sha256 -hmac 0123456789abcdef-token
+        assert_eq!(path, format!("/{TOKEN}/42-140bb4b6a4b43fd9"));
+        assert_eq!(urls.read(&path).unwrap().own, Some(42));
+        assert_eq!(urls.read(&format!("{path}/more")).unwrap().own, Some(42));
         for other in [
-            path.replace("42-7", "43-7"),
-            path.replace("42-7", "42-8"),
+            path.replace("42-", "43-"),
             path[..path.len() - 1].to_owned(),
             format!("/{TOKEN}"),
-            format!("/{TOKEN}/42-7"),
-            format!("/{TOKEN}/42-7-"),
-            format!("/{TOKEN}/42"),
+            format!("/{TOKEN}/42-"),
         ] {
             assert_eq!(urls.read(&other), None, "{other}");
         }
@@ -174,13 +168,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(seq: u64, place: u32, token in "[ -~]{16,40}", path in "(/[a-z]{1,5}){0,3}") {
+        fn what_is_written_is_read(seq: u64, token in "[ -~]{16,40}", path in "(/[a-z]{1,5}){0,3}") {
             let base = format!("https://h.example{path}");
             for find in [by_body(), Find::OwnUrl] {
                 let urls = CallbackUrls::new(&base, &token, &find).unwrap();
-                let url = Url::parse(&urls.of_work(seq, place)).unwrap();
+                let url = Url::parse(&urls.of_work(seq)).unwrap();
                 let called = urls.read(url.path()).unwrap();
-                prop_assert_eq!(called.own, (find == Find::OwnUrl).then_some((seq, place)));
+                prop_assert_eq!(called.own, (find == Find::OwnUrl).then_some(seq));
             }
         }
 
