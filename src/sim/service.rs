@@ -35,6 +35,8 @@ pub struct Service {
     free_at: BinaryHeap<Reverse<Tick>>,
     works: Works,
     forgets: bool,
+    /// Its calls are noted down.
+    logs: bool,
     books: Books,
     /// Where it calls when works end.
     deliveries: Option<Deliveries>,
@@ -64,6 +66,7 @@ impl Service {
             free_at: BinaryHeap::new(),
             works: Works::default(),
             forgets: false,
+            logs: true,
             books: Books::default(),
             deliveries: None,
             latest: Tick::ZERO,
@@ -80,6 +83,7 @@ impl Service {
             deliveries.forget();
         }
         Self {
+            logs: false,
             forgets: self.plan.revert_ratio <= 0.0 && self.plan.finished_at.is_none(),
             ..self
         }
@@ -89,7 +93,7 @@ impl Service {
     #[must_use]
     pub fn calling(self) -> Self {
         let mut deliveries = Deliveries::new(&self.plan.callback, self.seed);
-        if self.forgets {
+        if !self.logs {
             deliveries.forget();
         }
         Self {

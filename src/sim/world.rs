@@ -93,13 +93,13 @@ enum Event {
     ForgottenSubmit {
         seq: u64,
     },
-    /// The service calls.
+    /// The service calls. Boxed for the same reason.
     CallArrives {
-        sending: Sending,
+        sending: Box<Sending>,
         sent: Tick,
     },
     /// The service knows what came of a call.
-    CallEnds(Sending, Received),
+    CallEnds(Box<(Sending, Received)>),
     /// A poll of this id likewise.
     ForgottenPoll(Box<str>),
     /// A shard is told something. Boxed, as the heap moves its entries about.
@@ -508,8 +508,8 @@ impl World {
             Event::ForgottenSubmit { seq } => {
                 self.service.submit_for(at, Some(seq));
             }
-            Event::CallArrives { sending, sent } => self.receive(sending, sent, at, watch),
-            Event::CallEnds(sending, received) => self.service.heard(at, sending, received),
+            Event::CallArrives { sending, sent } => self.receive(*sending, sent, at, watch),
+            Event::CallEnds(ended) => self.service.heard(at, ended.0, ended.1),
             Event::ForgottenPoll(id) => {
                 self.service.poll(at, &id);
             }

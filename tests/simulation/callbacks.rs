@@ -32,6 +32,7 @@ fn plan(mode: &str, find: &str, seed: u64, load: &str) -> Arc<Plan> {
          [[observe.callback.faults]]\nkind = 'status'\nstatus = 503\nratio = 0.1\n\
          [[observe.callback.faults]]\nkind = 'slow'\ndelay = '1s'\nratio = 0.1\n\
          [[observe.callback.faults]]\nkind = 'reset'\nratio = 0.02\n\
+         [[observe.callback.faults]]\nkind = 'silent'\nratio = 0.02\n\
          [drain]\nlimit = '1h'\n"
     );
     Arc::new(resolve::read(&text, &[], &|_| Err(String::new())).unwrap())

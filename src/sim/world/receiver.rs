@@ -14,6 +14,13 @@ impl World {
         let sent = self.now;
         while let Some(sending) = self.service.take_call(sent) {
             let at = sent + self.delay();
+            let limit = sent + self.plan.simulator.callback.timeout;
+            if at > limit {
+                // It arrives all the same, but the service has given it up by then.
+                let ended = Box::new((sending, Received::TimedOut));
+                self.put(limit, Event::CallEnds(ended));
+            }
+            let sending = Box::new(sending);
             self.put(at, Event::CallArrives { sending, sent });
         }
     }
@@ -36,6 +43,9 @@ impl World {
         let notice = Box::new(notice);
         self.hear(home, at, Input::Callback { at, notice }, watch);
         let limit = sent + self.plan.simulator.callback.timeout;
+        if at > limit {
+            return;
+        }
         let heard = at + self.delay();
         let (known, received) = match fault {
             None => (heard, Received::Answered(200, None)),
@@ -49,7 +59,7 @@ impl World {
         } else {
             (known, received)
         };
-        self.put(known, Event::CallEnds(sending, received));
+        self.put(known, Event::CallEnds(Box::new((sending, received))));
     }
 
     fn notice(&self, attempt: &Attempt, taken: bool) -> CallbackNotice {
