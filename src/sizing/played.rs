@@ -27,6 +27,8 @@ const TURNOVERS: f64 = 4.0;
 const REQUESTS: f64 = 4e6;
 /// Turns after which it is asked whether to go on.
 const TURNS: u64 = 4_096;
+/// Polls of a run from which on their number is compared by itself.
+const ENOUGH_POLLS: f64 = 1_000.0;
 /// How far the formulas may be off, as a share.
 pub const WITHIN: f64 = 0.02;
 
@@ -91,16 +93,19 @@ impl Difference {
             value: found.mean,
             error: played.lag_error,
         };
-        let errors = [played.requests_per_s, played.polls, lag].map(noise);
+        // A few sweeps tell nothing by themselves; they are among the requests.
+        let polls = need.polls * float(played.works) >= ENOUGH_POLLS;
+        let errors = [played.requests_per_s, lag].map(noise);
+        let errors = errors.into_iter().chain(polls.then(|| noise(played.polls)));
         Some(Self {
             requests: apart(played.requests_per_s.value, need.requests_per_s),
-            polls: if need.polls > 0.0 {
+            polls: if polls {
                 apart(played.polls.value, need.polls)
             } else {
                 0.0
             },
             lag: apart(found.mean, reckoned.mean),
-            noise: 2.0 * errors.into_iter().fold(0.0, f64::max),
+            noise: 2.0 * errors.fold(0.0, f64::max),
         })
     }
 
