@@ -18,7 +18,7 @@ pub enum Effect {
     },
     /// Hand a poll of this work to the client now.
     Poll {
-        /// The work; [`Engine::address`] says where to ask.
+        /// The work; [`Engine::address`](super::Engine::address) says where to ask.
         slot: Slot,
     },
 }

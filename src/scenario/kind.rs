@@ -26,7 +26,7 @@ pub enum Kind {
     Rate,
     /// A rate, zero included.
     RateOrZero,
-    /// Rates above zero, from one to [`MOST_ITEMS`].
+    /// Rates above zero, from one to 32.
     Rates,
     /// Lengths of time above zero, as many.
     Positives,
