@@ -16,6 +16,7 @@ pub mod own_error;
 pub mod poll_ages;
 pub mod quantiles;
 pub mod rebuild;
+mod receiver;
 pub mod seen;
 pub mod selftest;
 pub mod slo;
@@ -38,6 +39,7 @@ use binomial::float;
 pub use cost::{Cost, Memory};
 use poll_ages::{Looks, PollAtAges};
 use quantiles::Sample;
+pub use receiver::Receiver;
 use selftest::Quoted;
 use slo::{Decision, Judgement};
 use times::Times;
@@ -87,6 +89,8 @@ pub struct Facts {
     pub cpu: Option<Span>,
     /// The memory of the process; none of a run that was killed.
     pub memory: Option<Memory>,
+    /// The receiver of callbacks; none where there was none.
+    pub receiver: Option<Receiver>,
     /// Which family of rate-limit headers the service sent.
     pub rate_limit_family: Option<String>,
     /// The run directory, as it may be shown.
@@ -130,6 +134,7 @@ impl Facts {
             mode: plan.observe.mode,
             cpu: None,
             memory: None,
+            receiver: None,
             rate_limit_family: None,
             run_dir: String::new(),
             disturbances: None,
@@ -158,6 +163,7 @@ impl Facts {
             client: None,
             cpu: None,
             memory: None,
+            receiver: None,
             disturbances: None,
             selftest: Quoted::Unknown,
             ..self
@@ -238,8 +244,10 @@ pub enum Code {
     Suspended,
     /// File descriptors ran out.
     Descriptors,
-    /// A shard used its whole core.
+    /// A shard, or the receiver of callbacks, used its whole core.
     Cpu,
+    /// The receiver of callbacks had no room for who called.
+    Receiver,
     /// A shard died.
     ShardDied,
     /// The journal could not write everything.
@@ -248,13 +256,14 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LateGenerator,
         Self::Books,
         Self::ClockStep,
         Self::Suspended,
         Self::Descriptors,
         Self::Cpu,
+        Self::Receiver,
         Self::ShardDied,
         Self::JournalLost,
     ];
@@ -268,6 +277,7 @@ impl Code {
             Self::Suspended => "suspended",
             Self::Descriptors => "descriptors",
             Self::Cpu => "cpu",
+            Self::Receiver => "receiver",
             Self::ShardDied => "shard_died",
             Self::JournalLost => "journal_lost",
         }

@@ -1,5 +1,6 @@
 //! `plimsoll run`: Plan → shards → Snapshot → Report; the only file in which every layer meets.
 
+mod callbacks;
 mod collect;
 mod ending;
 mod in_virtual_time;
@@ -204,10 +205,12 @@ fn carry_out(
     let Left {
         shards,
         watch,
+        receiver,
         truth,
     } = shards.join();
     let (mut ending, left) = Ending::of(shards);
     ending.add_watch(watch);
+    ending.add_receiver(receiver);
     let mut collected = collector.finish(left);
 
     facts.memory = memory.filter(|_| !facts.simulated).and_then(|before| {
@@ -245,11 +248,15 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     facts.duration = Span(snapshot.end.0);
     facts.notes.extend(collected.notes());
     facts.notes.extend(ending.unwatched.clone());
+    facts.notes.extend(ending.unheard());
+    facts.receiver = ending.receiver.map(|seen| seen.used(snapshot.end));
     facts.disturbances.clone_from(&ending.disturbances);
     if let Some(at) = ending.at {
         facts.load = Span(ending.load_end.0);
         facts.duration = Span(at.0);
-        let cpu = Span(collected.health.cpu.micros() * 1_000);
+        let receiver = ending.receiver.map_or(Span::ZERO, |seen| seen.cpu);
+        let cpu = collected.health.cpu + receiver;
+        let cpu = Span(cpu.micros() * 1_000);
         facts.cpu = (!facts.simulated).then_some(cpu);
     }
     let (family, policy) = ending.announced;
@@ -276,8 +283,14 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     let disturbances = ending.disturbances.iter();
     let mut reasons: Vec<Reason> = disturbances.flat_map(disturbed).collect();
     reasons.extend(overtaxed(plan, collected));
+    reasons.extend(
+        ending
+            .receiver
+            .iter()
+            .flat_map(|seen| callbacks::overloaded(plan, seen)),
+    );
     reasons.extend(ending.died.iter().map(|why| {
-        let text = format!("a shard died: {why}");
+        let text = why.clone();
         reason(Code::ShardDied, None, None, text)
     }));
     match check_area(collected.area.clone(), &reasons) {

@@ -6,6 +6,7 @@ pub mod client;
 pub mod driver;
 pub mod limits;
 pub mod orders;
+pub mod receiver;
 pub mod requests;
 pub mod run_directory;
 pub mod screen;

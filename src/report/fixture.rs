@@ -37,6 +37,7 @@ pub(super) fn facts() -> Facts {
         shards: 3,
         mode: crate::scenario::Mode::Poll,
         cpu: Some(Span(250_123_000)),
+        receiver: None,
         memory: Some(Memory {
             peak: 21_500_000,
             grown: 4_096,

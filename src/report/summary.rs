@@ -15,7 +15,7 @@ use super::binomial::{float, whole};
 use super::quantiles::{Quantiles, Sample};
 use super::selftest::{Quoted, Shape};
 use super::slo::{Estimate, Judgement, Ratio, polls_per_work};
-use super::{Code, EndedBy, Facts, Memory, Reason, Report, own_error};
+use super::{Code, EndedBy, Facts, Memory, Reason, Receiver, Report, own_error};
 use crate::record::ledger::{Count, Group};
 use crate::record::snapshot::Snapshot;
 use crate::record::{CATALOGUE, Metric};
@@ -396,6 +396,7 @@ pub fn recall(bytes: &[u8], facts: &Facts) -> Option<Recalled> {
         shards: summary["shards"].as_u64().unwrap_or(1),
         cpu: span_of(&summary["cost"]["cpu_s"]),
         memory: memory(&summary["cost"]),
+        receiver: Receiver::recall(&summary["callbacks"]["receiver"], span_of),
         rate_limit_family: text("rate_limit_family"),
         disturbances: disturbed::recall(&summary["disturbances"], span_of),
         selftest: Quoted::recall(&summary),

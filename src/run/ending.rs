@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::engine::Refusal;
 use crate::record::disturbance::Disturbances;
 use crate::shell::driver::Finished;
+use crate::shell::receiver::Seen;
 use crate::time::Tick;
-use crate::work::{Family, Policy};
+use crate::work::{Family, Policy, Strays};
 
 /// The end of a run.
 #[derive(Debug, Default)]
@@ -25,7 +26,13 @@ pub(super) struct Ending {
     pub(super) unwatched: Option<String>,
     /// Connections that stood at the first instant.
     pub(super) warm: u64,
-    /// Why shards died.
+    /// What the receiver of callbacks saw, where there was one.
+    pub(super) receiver: Option<Seen>,
+    /// Callbacks that came when the books were closed.
+    after_the_end: u64,
+    /// Submits that had no place for the URL at which the service is to call.
+    without_url: u64,
+    /// What died, a shard or the receiver, and why.
     pub(super) died: Vec<String>,
 }
 
@@ -41,7 +48,7 @@ impl Ending {
                     Some(finished)
                 }
                 Err(why) => {
-                    ending.died.push(why);
+                    ending.died.push(format!("a shard died: {why}"));
                     None
                 }
             });
@@ -57,6 +64,44 @@ impl Ending {
                 self.unwatched = Some(format!("the clocks were not watched to the end: {why}"));
             }
         }
+    }
+
+    /// What the receiver saw, if there was one, or why it died.
+    pub(super) fn add_receiver(&mut self, receiver: Option<Result<Seen, String>>) {
+        match receiver.transpose() {
+            Ok(seen) => self.receiver = seen,
+            Err(why) => self
+                .died
+                .push(format!("the receiver of callbacks died: {why}")),
+        }
+    }
+
+    /// What of callbacks is in no count.
+    pub(super) fn unheard(&self) -> Vec<String> {
+        let seen = self.receiver.unwrap_or_default();
+        let late = self.after_the_end + seen.after_the_end;
+        let Strays {
+            bad_token,
+            malformed,
+            timed_out,
+            evicted,
+        } = seen.strays_after;
+        let strays = bad_token + malformed + timed_out + evicted;
+        let line = |times: u64, what: &str| (times > 0).then(|| format!("{times} {what}"));
+        [
+            line(
+                late,
+                "callbacks came when the books were closed: they are in no count",
+            ),
+            line(strays, "requests that were no callbacks came then, too"),
+            line(
+                self.without_url,
+                "submits had no place for the URL of their callback: the service was told none",
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn add_disturbances(&mut self, seen: Option<&Disturbances>) {
@@ -78,5 +123,7 @@ impl Ending {
         self.interrupted |= shard.interrupted;
         self.add_disturbances(shard.disturbances.as_ref());
         self.warm += shard.warm;
+        self.after_the_end += shard.after_the_end;
+        self.without_url += shard.without_url;
     }
 }

@@ -135,6 +135,7 @@ impl Shards for Played {
         Left {
             shards,
             watch: None,
+            receiver: None,
             truth: written,
         }
     }

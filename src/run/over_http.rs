@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
+use super::callbacks;
 use super::pace::Pace;
 use super::prepare::{self, Target};
 use super::venue::{Left, ShardWays, Shards, Venue, Ways};
@@ -13,6 +14,7 @@ use crate::scenario::Plan;
 use crate::shell::RunClock;
 use crate::shell::driver::Reports;
 use crate::shell::orders::Orders;
+use crate::shell::receiver::{self, Endpoint, Receiver};
 use crate::shell::requests::{Sends, Shapes};
 use crate::shell::secret::Secret;
 use crate::shell::shard::{Common, Shard, reports};
@@ -32,6 +34,8 @@ pub(super) struct OverHttp {
     key: Option<Secret>,
     truth: TruthTo,
     sends: Option<Sends>,
+    /// Where callbacks come in, in a mode that hears any.
+    endpoint: Option<Endpoint>,
 }
 
 /// Who wants to know what the built-in service saw.
@@ -48,10 +52,10 @@ pub(super) enum TruthTo {
 impl OverHttp {
     /// Looks for what can be known to be wrong. Connects to a real service, and sends nothing.
     pub(super) fn prepare(plan: &Arc<Plan>, options: &Options) -> Result<Self, Mistake> {
-        prepare::no_callbacks(plan)?;
         let shards = prepare::shards(plan, options.shards)?;
         prepare::descriptors(plan, shards)?;
         let key = prepare::key(plan)?;
+        let endpoint = callbacks::endpoint(plan)?;
         prepare::reach_target(plan, options.truth.as_deref())?;
         Ok(Self {
             plan: Arc::clone(plan),
@@ -59,6 +63,7 @@ impl OverHttp {
             key,
             truth: options.truth.clone().map_or(TruthTo::Nobody, TruthTo::File),
             sends: None,
+            endpoint,
         })
     }
 
@@ -105,22 +110,37 @@ impl Venue for OverHttp {
 
     fn start(self, ways: ShardWays) -> Result<HttpShards, Mistake> {
         let watched = matches!(self.truth, TruthTo::Caller(_));
-        let target = Target::start(&self.plan, self.key, ways.clock, watched)?;
+        let urls = self.endpoint.as_ref().map(|it| it.urls().clone());
+        let target = Target::start(&self.plan, self.key, ways.clock, urls.as_ref(), watched)?;
+        let token = self.endpoint.as_ref().map(|it| it.token().clone());
         let shapes = Shapes {
             wire: prepare::wire(&self.plan, target.url())?,
-            plan: self.plan,
+            plan: Arc::clone(&self.plan),
+            callbacks: urls,
             sends: self.sends,
         };
         let common = Common {
             shapes,
             base_url: target.url(),
             key: target.key(),
+            hidden: token,
             clock: ways.clock,
             orders: ways.orders,
         };
-        let (watchdog, probes) = Watchdog::start(ways.clock, common.shapes.plan.seed, self.shards)?;
+        let (tell, told) = receiver::ways(self.shards);
+        let threads = self.shards + u64::from(self.endpoint.is_some());
+        let (watchdog, mut probes) = Watchdog::start(ways.clock, self.plan.seed, threads)?;
+        let receiver = match self.endpoint.zip(probes.pop_if(|_| threads > self.shards)) {
+            Some((endpoint, probes)) => {
+                let receiver = endpoint.start(&self.plan, ways.clock, tell, probes)?;
+                callbacks::reach(&self.plan, &receiver)?;
+                Some(receiver)
+            }
+            None => None,
+        };
         let mut threads = Vec::new();
-        for (shard, (inbound, probes)) in ways.inbounds.into_iter().zip(probes).enumerate() {
+        let ends = ways.inbounds.into_iter().zip(told).zip(probes);
+        for (shard, (inbound, probes)) in ends.enumerate() {
             let (index, of) = (shard as u64, self.shards);
             let to = ways.to.clone();
             let reports = Reports { shard, to };
@@ -130,6 +150,7 @@ impl Venue for OverHttp {
         Ok(HttpShards {
             threads,
             watchdog,
+            receiver,
             target,
             truth: self.truth,
         })
@@ -140,6 +161,7 @@ impl Venue for OverHttp {
 pub(super) struct HttpShards {
     threads: Vec<Shard>,
     watchdog: Watchdog,
+    receiver: Option<Receiver>,
     target: Target,
     truth: TruthTo,
 }
@@ -151,6 +173,7 @@ impl Shards for HttpShards {
         Left {
             shards,
             watch: Some(self.watchdog.stop()),
+            receiver: self.receiver.map(Receiver::stop),
             truth: self.target.stop(&self.truth),
         }
     }

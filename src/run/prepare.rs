@@ -16,7 +16,7 @@ use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
-use crate::scenario::{Arrivals, Base, Plan, SecretRef};
+use crate::scenario::{Arrivals, Base, Plan, SecretRef, UrlTo};
 use crate::shell::client::reach;
 use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
@@ -25,6 +25,7 @@ use crate::shell::{RunClock, limits};
 use crate::sim::Truth;
 use crate::time::Span;
 use crate::wire::Wire;
+use crate::wire::callback::CallbackUrls;
 
 /// A scenario that was read: what it does, and how it is written down again.
 #[derive(Clone, Debug)]
@@ -113,21 +114,6 @@ fn shared(plan: &Plan, shards: u64) -> Result<u64, Mistake> {
         "the scenario cannot be shared by {shards} shards: found {key} of {found}, \
          expected {each} for each shard at least\n\
          hint: --shards {most} is the most that its limits allow; --shards auto goes by the rate"
-    )))
-}
-
-/// Callbacks are heard in virtual time only: over HTTP there is no receiver yet.
-pub(super) fn no_callbacks(plan: &Plan) -> Result<(), Mistake> {
-    let mode = plan.observe.mode;
-    if !mode.hears_callbacks() {
-        return Ok(());
-    }
-    Err(Mistake(format!(
-        "callbacks are not received over HTTP in this version: found observe.mode = \"{}\", \
-         expected \"poll\"\n\
-         hint: plimsoll run --virtual plays the scenario with callbacks; --set observe.mode=poll \
-         runs it without",
-        mode.word()
     )))
 }
 
@@ -228,6 +214,7 @@ impl Target {
         plan: &Plan,
         key: Option<Secret>,
         clock: RunClock,
+        urls: Option<&CallbackUrls>,
         watched: bool,
     ) -> Result<Self, Mistake> {
         if let Base::Url(url) = &plan.target.base {
@@ -248,7 +235,12 @@ impl Target {
         } else {
             SimServer::start
         };
-        let server = start(&plan.simulator, wanted, plan.seed, clock.origin(), local)?;
+        let mut simulator = plan.simulator.clone();
+        if plan.observe.callback.url == UrlTo::Server {
+            // What an operator of the service would configure there.
+            simulator.callback.url = urls.map(CallbackUrls::of_all);
+        }
+        let server = start(&simulator, wanted, plan.seed, clock.origin(), local)?;
         Ok(Self {
             url: format!("http://{}", server.addr()),
             key,

@@ -11,6 +11,7 @@ use crate::report::Facts;
 use crate::shell::RunClock;
 use crate::shell::driver::{Finished, FromShard};
 use crate::shell::orders::{Order, Orders};
+use crate::shell::receiver::Seen;
 
 /// A place for a run that was looked at beforehand: what can be known to be wrong is not.
 pub(super) trait Venue {
@@ -42,6 +43,8 @@ pub(super) struct Left {
     pub(super) shards: Vec<Result<Finished, String>>,
     /// What the watchdog saw, or why it could not go on; none where there was none.
     pub(super) watch: Option<Result<Disturbances, String>>,
+    /// What the receiver of callbacks saw, or why it died; none where there was none.
+    pub(super) receiver: Option<Result<Seen, String>>,
     /// Whether the truth of the service could be written, where it was asked for.
     pub(super) truth: Result<(), Mistake>,
 }

@@ -190,7 +190,7 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, BadClient> {
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
     lane: Kind<DirectPlan, GeneralPlan>,
-    key: Option<Secret>,
+    secrets: Vec<Secret>,
 }
 
 /// One of the two lanes.
@@ -216,15 +216,22 @@ impl ClientPlan {
         };
         Ok(Self {
             lane,
-            key: key.cloned(),
+            secrets: key.into_iter().cloned().collect(),
         })
+    }
+
+    /// Another secret, which is covered as the key is where a service says it again.
+    #[must_use]
+    pub fn hiding(mut self, secret: Option<Secret>) -> Self {
+        self.secrets.extend(secret);
+        self
     }
 
     /// Must be called inside a `LocalSet`.
     pub fn start<R: Reader>(self, clock: RunClock, reader: R) -> Client<R> {
         let reader = Covered {
             reader,
-            key: self.key,
+            secrets: self.secrets,
         };
         let lane = match self.lane {
             Kind::Direct(plan) => Kind::Direct(Direct::start(plan, clock, reader)),
@@ -243,7 +250,7 @@ pub trait Reader: fmt::Debug + 'static {
     fn read(&self, errand: Self::Errand, came: Result<Answer<'_>, NoAnswer>);
 }
 
-/// A reader that is never shown the key.
+/// A reader that is never shown a secret.
 ///
 /// A service may say the key again, in an error or a word that we would show and keep: it is
 /// covered before anybody reads the answer. An id or a URL with the key in it is of no use after
@@ -251,20 +258,25 @@ pub trait Reader: fmt::Debug + 'static {
 #[derive(Debug)]
 struct Covered<R> {
     reader: R,
-    key: Option<Secret>,
+    secrets: Vec<Secret>,
 }
 
 impl<R: Reader> Covered<R> {
     fn read(&self, errand: R::Errand, came: Result<Answer<'_>, NoAnswer>) {
-        let (Ok(answer), Some(key)) = (&came, &self.key) else {
+        let Ok(answer) = &came else {
             return self.reader.read(errand, came);
         };
-        if !key.stands_in(answer.body) && !key.stands_in(answer.headers.text) {
+        let stands = |secret: &Secret| {
+            secret.stands_in(answer.body) || secret.stands_in(answer.headers.text)
+        };
+        if !self.secrets.iter().any(stands) {
             return self.reader.read(errand, came);
         }
         let (mut text, mut body) = (answer.headers.text.to_vec(), answer.body.to_vec());
-        key.cover(&mut text);
-        key.cover(&mut body);
+        for secret in &self.secrets {
+            secret.cover(&mut text);
+            secret.cover(&mut body);
+        }
         let covered = Answer {
             headers: answer.headers.over(&text),
             body: &body,

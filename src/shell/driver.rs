@@ -18,6 +18,7 @@ use super::alarm::Alarm;
 use super::client::{ClientPlan, ConnectionCounts};
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
+use super::receiver::Told;
 use super::requests::Requests;
 use super::watchdog::{Late, Probes};
 use crate::engine::{Effect, Engine, Input, Refusal};
@@ -136,6 +137,10 @@ pub struct Finished {
     pub interrupted: bool,
     /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
     pub warm: u64,
+    /// Callbacks that came when the books were closed: they are in no count.
+    pub after_the_end: u64,
+    /// Submits whose body had no place for the URL at which the service is to call.
+    pub without_url: u64,
 }
 
 impl Finished {
@@ -156,6 +161,8 @@ impl Finished {
             disturbances: None,
             interrupted: false,
             warm: 0,
+            after_the_end: 0,
+            without_url: 0,
         }
     }
 }
@@ -193,6 +200,8 @@ pub struct Driver {
     inputs: Vec<Input>,
     counts: Arc<ConnectionCounts>,
     inbound: UnboundedReceiver<Order>,
+    /// What the receiver of callbacks has to say.
+    told: Told,
     /// The way to the other shards.
     orders: Orders,
     reports: Reports,
@@ -209,6 +218,8 @@ pub struct Driver {
     has_finished: bool,
     /// When all shards had finished.
     close_at: Option<Tick>,
+    /// Callbacks that came later.
+    after_the_end: u64,
 }
 
 impl Driver {
@@ -219,7 +230,7 @@ impl Driver {
         client: ClientPlan,
         requests: super::requests::Shapes,
         counts: Arc<ConnectionCounts>,
-        (orders, inbound): (Orders, UnboundedReceiver<Order>),
+        (orders, inbound, told): (Orders, UnboundedReceiver<Order>, Told),
         reports: Reports,
     ) -> Self {
         let inbox = Inbox::default();
@@ -233,6 +244,7 @@ impl Driver {
             inputs: Vec::new(),
             counts,
             inbound,
+            told,
             orders,
             reports,
             health: Health::default(),
@@ -243,6 +255,7 @@ impl Driver {
             warm: 0,
             has_finished: false,
             close_at: None,
+            after_the_end: 0,
         }
     }
 
@@ -274,6 +287,7 @@ impl Driver {
                 biased;
                 () = self.inbox.arrived.notified() => {}
                 Some(order) = self.inbound.recv() => self.hear(order),
+                Some(told) = self.told.recv() => self.take_told(told),
                 rung = alarm.until(self.engine.next_wakeup_in_steps(self.step)) => rung?,
             }
         }
@@ -282,6 +296,18 @@ impl Driver {
     fn obey(&mut self) {
         while let Ok(order) = self.inbound.try_recv() {
             self.hear(order);
+        }
+        while let Ok(told) = self.told.try_recv() {
+            self.take_told(told);
+        }
+    }
+
+    fn take_told(&mut self, told: Input) {
+        let end = self.close_at.unwrap_or(Tick::NEVER);
+        if matches!(told, Input::Callback { at, .. } if at > end) {
+            self.after_the_end += 1;
+        } else {
+            self.engine.handle(told);
         }
     }
 
@@ -392,6 +418,11 @@ impl Driver {
     }
 
     fn finish(mut self, end: Tick, late: &Late) -> Finished {
+        // Whoever has something to say from now on is told that nobody listens.
+        self.told.close();
+        while let Ok(told) = self.told.try_recv() {
+            self.take_told(told);
+        }
         let mut finished = Finished::of(self.engine, end);
         self.unsent.append(&mut finished.intervals);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
@@ -403,6 +434,8 @@ impl Driver {
             disturbances: Some(late.take()),
             interrupted: self.interrupted,
             warm: self.warm,
+            after_the_end: self.after_the_end,
+            without_url: self.requests.without_url(),
             ..finished
         }
     }

@@ -9,9 +9,10 @@ use super::client::{Answer, Client, ClientPlan, NoAnswer, Reader, Submission};
 use super::driver::Inbox;
 use crate::engine::Input;
 use crate::scenario::payload::{Item, client_work_id, idempotency_key};
-use crate::scenario::{BodyForm, IdSource, IdempotencyKey, Plan};
+use crate::scenario::{BodyForm, IdSource, IdempotencyKey, Plan, UrlTo};
 use crate::time::Tick;
 use crate::wire::Wire;
+use crate::wire::callback::{CallbackUrls, insert};
 use crate::work::{IntakeReply, PollReply, Slot, WorkId};
 
 /// What requests are made from: all of it made before the run.
@@ -21,6 +22,8 @@ pub struct Shapes {
     pub plan: Arc<Plan>,
     /// Names URLs and reads answers.
     pub wire: Wire,
+    /// Where the service is to call, if it is to.
+    pub callbacks: Option<CallbackUrls>,
     /// Where every request is noted down as it is sent; nobody, unless somebody wants to know.
     pub sends: Option<Sends>,
 }
@@ -44,6 +47,8 @@ pub(super) struct Requests {
     shapes: Shapes,
     /// The URL that was asked last, to write the next one into.
     url: String,
+    /// Submits that had no place for the URL of their callback.
+    without_url: u64,
 }
 
 /// What a request is for.
@@ -75,6 +80,7 @@ impl Requests {
             client: client.start(clock, understanding),
             shapes,
             url: String::new(),
+            without_url: 0,
         }
     }
 
@@ -91,12 +97,16 @@ impl Requests {
         }
     }
 
-    pub(super) fn submit(&self, slot: Slot, seq: u64, sent: Tick) {
+    pub(super) fn submit(&mut self, slot: Slot, seq: u64, sent: Tick) {
         self.note(None, sent);
         let Shapes { plan, wire, .. } = &self.shapes;
         let chosen = matches!(plan.api.submit.id, IdSource::Client)
             .then(|| client_work_id(plan.seed, seq).to_string());
-        let (headers, body) = render(plan, seq);
+        let (mut headers, mut body) = render(plan, seq);
+        if let Some(urls) = &self.shapes.callbacks {
+            let told = tell_url(plan, &urls.of_work(seq), &mut headers, &mut body);
+            self.without_url += u64::from(!told);
+        }
         let submission = Submission {
             url: wire.submit_url(chosen.as_deref()),
             headers,
@@ -104,6 +114,11 @@ impl Requests {
         };
         let errand = Errand::Submit { slot, sent, chosen };
         self.client.submit(submission, sent, errand);
+    }
+
+    /// Submits whose body had no place for the URL at which the service is to call.
+    pub(super) const fn without_url(&self) -> u64 {
+        self.without_url
     }
 
     pub(super) fn poll(&mut self, slot: Slot, id: &str, given: Option<&str>, sent: Tick) {
@@ -180,6 +195,32 @@ impl Understanding {
                 maybe_accepted: maybe_written,
                 detail: detail.into(),
             },
+        }
+    }
+}
+
+/// Whether the submit of the first arrival has a place for the URL of its callback.
+pub fn has_place_for_url(plan: &Plan) -> bool {
+    let (mut headers, mut body) = render(plan, 0);
+    tell_url(plan, "http://h", &mut headers, &mut body)
+}
+
+/// Puts a URL where the scenario says that the service looks for it. False if there is no place.
+fn tell_url(
+    plan: &Plan,
+    url: &str,
+    headers: &mut Vec<(HeaderName, HeaderValue)>,
+    body: &mut Vec<u8>,
+) -> bool {
+    match &plan.observe.callback.url {
+        UrlTo::Server => true,
+        UrlTo::Body(field) => insert(body, plan.api.submit.form, field, url),
+        UrlTo::Header(name) => {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let header = name.ok().zip(HeaderValue::from_str(url).ok());
+            let is_told = header.is_some();
+            headers.extend(header);
+            is_told
         }
     }
 }

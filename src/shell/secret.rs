@@ -3,8 +3,10 @@
 use std::fmt;
 
 use memchr::memmem::Finder;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::scenario::SecretRef;
+use crate::wire::signature::hex;
 
 /// A secret of fewer bytes cannot be told from ordinary text.
 const SHORTEST_FOUND: usize = 8;
@@ -76,8 +78,18 @@ pub enum Missing {
     NotAHeader,
 }
 
-/// Reads a secret from where the scenario says. White space around it is not part of it.
+/// Reads a secret from where the scenario says, for a header. White space around it is not part of
+/// it.
 pub fn read(reference: &SecretRef) -> Result<Secret, Missing> {
+    let secret = read_text(reference)?;
+    if secret.text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(Missing::NotAHeader);
+    }
+    Ok(secret)
+}
+
+/// The same of a text with lines.
+pub fn read_text(reference: &SecretRef) -> Result<Secret, Missing> {
     let text = match reference {
         SecretRef::Env(name) => std::env::var(name).map_err(|_| Missing::Unset)?,
         SecretRef::File(path) => {
@@ -88,10 +100,17 @@ pub fn read(reference: &SecretRef) -> Result<Secret, Missing> {
     if text.is_empty() {
         return Err(Missing::Empty);
     }
-    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
-        return Err(Missing::NotAHeader);
-    }
     Ok(Secret::new(text.to_owned()))
+}
+
+/// A token that nobody guesses: 128 random bits, in hex.
+pub fn drawn_token() -> std::io::Result<Secret> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
+    }
+    Ok(Secret::new(hex(&bytes)))
 }
 
 /// A key for the built-in service, which takes any that begins so.

@@ -13,6 +13,7 @@ use super::RunClock;
 use super::client::{BadClient, ClientPlan, ConnectionCounts};
 use super::driver::{Driver, Finished, FromShard, Message, Reports};
 use super::orders::{Order, Orders};
+use super::receiver::Told;
 use super::requests::Shapes;
 use super::secret::Secret;
 use super::watchdog::Probes;
@@ -44,6 +45,8 @@ pub struct Common<'a> {
     pub base_url: &'a str,
     /// Its key.
     pub key: Option<&'a Secret>,
+    /// What else an answer may show to nobody: the token of the receiver.
+    pub hidden: Option<Secret>,
     /// The clock of the run.
     pub clock: RunClock,
     /// The way to every shard.
@@ -68,12 +71,12 @@ impl Drop for LastWord {
 }
 
 impl Shard {
-    /// Starts a shard for a share of the plan, which `inbound` are the orders of and `probes` those
-    /// of the watchdog.
+    /// Starts a shard for a share of the plan, which `inbound` are the orders of, `told` what the
+    /// receiver has to say, and `probes` those of the watchdog.
     pub fn start(
         common: &Common<'_>,
         segment: Segment,
-        inbound: UnboundedReceiver<Order>,
+        (inbound, told): (UnboundedReceiver<Order>, Told),
         reports: Reports,
         probes: Probes,
     ) -> Result<Self, BadClient> {
@@ -82,6 +85,7 @@ impl Shard {
         let counts = Arc::new(ConnectionCounts::default());
         let (url, key) = (common.base_url, common.key);
         let client = ClientPlan::new(&shapes.plan, url, key, Arc::clone(&counts))?;
+        let client = client.hiding(common.hidden.clone());
         let thread = Builder::new()
             .name(format!("shard {}", segment.index))
             .spawn(move || {
@@ -92,7 +96,7 @@ impl Shard {
                 // The engine is made here: it belongs to this thread alone.
                 let engine = Engine::new(Arc::clone(&shapes.plan), segment);
                 let finished = LocalSet::new().block_on(&runtime, async move {
-                    let ways = (orders, inbound);
+                    let ways = (orders, inbound, told);
                     Driver::new(engine, clock, client, shapes, counts, ways, reports)
                         .run(probes)
                         .await

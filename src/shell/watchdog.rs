@@ -55,11 +55,11 @@ pub struct Probes {
 }
 
 impl Watchdog {
-    /// Starts the watch over so many shards.
-    pub fn start(clock: RunClock, seed: u64, shards: u64) -> io::Result<(Self, Vec<Probes>)> {
+    /// Starts the watch over so many threads.
+    pub fn start(clock: RunClock, seed: u64, threads: u64) -> io::Result<(Self, Vec<Probes>)> {
         let mut ways = Vec::new();
         let mut ends = Vec::new();
-        for _ in 0..shards {
+        for _ in 0..threads {
             let (near, far) = UnixStream::pair()?;
             near.set_nonblocking(true)?;
             far.set_nonblocking(true)?;
@@ -117,20 +117,41 @@ async fn watch(
 }
 
 impl Probes {
+    /// Reads probes as they come. Must be called inside a runtime.
+    pub(super) fn listen(self) -> io::Result<Listening> {
+        let way = tokio::net::UnixStream::from_std(self.way)?;
+        Ok(Listening { way })
+    }
+
     /// Reads probes as they come, and stamps them. Must be called inside a `LocalSet`.
     pub(super) fn hear(self, clock: RunClock, inbox: Inbox) -> io::Result<Late> {
-        let mut way = tokio::net::UnixStream::from_std(self.way)?;
+        let mut probes = self.listen()?;
         let late = Late::default();
         let seen = Rc::clone(&late);
         tokio::task::spawn_local(async move {
-            // The end of the watch ends it.
-            while let (Ok(sent), Ok(from)) = (way.read_u64_le().await, way.read_u64_le().await) {
-                let (sent, from, at) = (Tick(sent), Tick(from), clock.now());
+            while let Some((sent, from)) = probes.next().await {
+                let at = clock.now();
                 let late = at.since(sent);
                 seen.borrow_mut().note(Kind::ShardStarved, sent, late);
                 inbox.put_for_later(Input::Probe { from, at });
             }
         });
         Ok(late)
+    }
+}
+
+/// Probes as they come.
+#[derive(Debug)]
+pub(super) struct Listening {
+    way: tokio::net::UnixStream,
+}
+
+impl Listening {
+    /// When the next was sent, and from when on it could have been read. The end of the watch ends
+    /// it.
+    pub(super) async fn next(&mut self) -> Option<(Tick, Tick)> {
+        let sent = self.way.read_u64_le().await.ok()?;
+        let from = self.way.read_u64_le().await.ok()?;
+        Some((Tick(sent), Tick(from)))
     }
 }

@@ -7,6 +7,7 @@ mod trouble;
 
 mod agreement;
 mod bridge;
+mod callbacks;
 mod limits;
 mod own_error;
 mod profiles;

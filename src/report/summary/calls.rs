@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::{Object, counts, micro, nano};
 use crate::record::bursts::Burst;
 use crate::record::ledger::{Count, Group};
-use crate::report::Report;
 use crate::report::calls::{Attempt, attempts};
+use crate::report::{Receiver, Report};
 
 /// `callbacks`.
 #[derive(Serialize)]
@@ -16,8 +16,19 @@ pub(super) struct Shape {
     counts: Object<u64>,
     /// Accepted works of which no terminal callback was heard.
     works_without: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiver: Option<Use>,
     bursts: Vec<Peak>,
     attempts: Vec<Again>,
+}
+
+#[derive(Serialize)]
+struct Use {
+    most_connections: u64,
+    most_at_once: u64,
+    mean_at_once: f64,
+    longest_wait_s: f64,
+    cpu_s: f64,
 }
 
 #[derive(Serialize)]
@@ -45,12 +56,25 @@ impl Shape {
             mode: report.facts.mode.word(),
             counts: Object(counts(report, Group::Callbacks).collect()),
             works_without: count(Count::Accepted).saturating_sub(count(Count::CallbacksFirst)),
+            receiver: report.facts.receiver.map(Use::from),
             bursts: report.bursts().iter().map(Peak::from).collect(),
             attempts: attempts(&snapshot.attempts)
                 .iter()
                 .map(Again::from)
                 .collect(),
         })
+    }
+}
+
+impl From<Receiver> for Use {
+    fn from(from: Receiver) -> Self {
+        Self {
+            most_connections: from.most_connections,
+            most_at_once: from.most_at_once,
+            mean_at_once: nano(from.mean_at_once),
+            longest_wait_s: micro(from.longest_wait.seconds()),
+            cpu_s: micro(from.cpu.seconds()),
+        }
     }
 }
 

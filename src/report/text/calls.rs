@@ -22,6 +22,7 @@ pub(super) fn write(out: &mut String, report: &Report, columns: usize) -> fmt::R
     lines.extend(swept(report));
     lines.extend(bursts(report));
     lines.extend(again(report));
+    lines.extend(receiver(report));
     for line in lines {
         wrapped(out, 2, columns, &line)?;
     }
@@ -137,6 +138,18 @@ fn bursts(report: &Report) -> Option<String> {
         })
         .collect();
     (!each.is_empty()).then(|| format!("at the peak {}", each.join(", ")))
+}
+
+/// What a team has to provide for a receiver of its own.
+fn receiver(report: &Report) -> Option<String> {
+    let receiver = report.facts.receiver?;
+    Some(format!(
+        "the receiver had {} at once at most ({} on the average) on {}, and took {} of CPU",
+        number::counted(receiver.most_at_once, "callback"),
+        number::plain(receiver.mean_at_once),
+        number::counted(receiver.most_connections, "connection"),
+        number::time(receiver.cpu.seconds()),
+    ))
 }
 
 /// The retry schedule, as far as it was seen.

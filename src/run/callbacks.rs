@@ -1,0 +1,173 @@
+//! Before the load of a run that hears callbacks: the secrets, the port, and whether the service
+//! will know where to call.
+
+use super::prepare::no_key;
+use super::{Mistake, reason};
+use crate::report::{Code, Reason};
+use crate::scenario::{Base, Plan, SecretRef, SignaturePlan, UrlTo};
+use crate::shell::receiver::{Endpoint, Keys, NoReceiver, Receiver, Seen};
+use crate::shell::requests::has_place_for_url;
+use crate::shell::secret::{self, Missing, Secret};
+use crate::wire::signature::Keyring;
+
+/// A token of fewer characters could be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Binds the receiver's port, where the mode hears callbacks. Nobody answers there yet.
+pub(super) fn endpoint(plan: &Plan) -> Result<Option<Endpoint>, Mistake> {
+    if !plan.observe.mode.hears_callbacks() {
+        return Ok(None);
+    }
+    if plan.target.base == Base::Simulator {
+        return Err(Mistake(format!(
+            "the built-in service does not call back over HTTP in this version: found observe.mode = \
+             \"{}\"\n\
+             hint: plimsoll run --virtual plays the scenario with callbacks; --set observe.mode=poll \
+             runs it without",
+            plan.observe.mode.word()
+        )));
+    }
+    knows_where(plan)?;
+    let endpoint = Endpoint::bind(plan, keys(plan)?).map_err(|no: NoReceiver| {
+        Mistake(format!(
+            "no receiver of callbacks: found {} = \"{}\": {}\nhint: {}",
+            no.place, no.found, no.why, no.hint
+        ))
+    })?;
+    if plan.target.base == Base::Simulator && endpoint.urls().of_all().starts_with("https:") {
+        return Err(Mistake(
+            "the built-in service calls over plain HTTP: found an https URL of the receiver\n\
+             hint: leave out observe.callback.tls_cert, or https in observe.callback.public_url"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(endpoint))
+}
+
+/// Whether we answer where the built-in service is to call, which a tunnel or proxy may prevent. A
+/// service elsewhere takes ways that we cannot.
+pub(super) fn reach(plan: &Plan, receiver: &Receiver) -> Result<(), Mistake> {
+    let Some(url) = &plan.observe.callback.public_url else {
+        return Ok(());
+    };
+    if plan.target.base != Base::Simulator {
+        return Ok(());
+    }
+    receiver.reach().map_err(|why| {
+        Mistake(format!(
+            "the receiver cannot be reached: found observe.callback.public_url = \"{url}\": {why}\n\
+             hint: does the tunnel or proxy lead to observe.callback.listen?"
+        ))
+    })
+}
+
+/// Why the receiver is not to be trusted.
+pub(super) fn overloaded(plan: &Plan, seen: &Seen) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let most = plan.validity.cpu_share;
+    if seen.cpu_share > most {
+        let (share, limit) = (100.0 * seen.cpu_share, 100.0 * most);
+        let text = format!(
+            "the receiver of callbacks used {share:.0} % of a core over ten seconds, the limit is \
+             {limit:.0} %"
+        );
+        reasons.push(reason(Code::Cpu, Some(seen.cpu_share), Some(most), text));
+    }
+    let refused = seen.tally.refused;
+    if refused > 0 {
+        let text = format!(
+            "the receiver of callbacks turned {refused} connections away: all {} of \
+             observe.callback.connections were at work",
+            plan.observe.callback.connections
+        );
+        let value = f64::from(u32::try_from(refused).unwrap_or(u32::MAX));
+        reasons.push(reason(Code::Receiver, Some(value), Some(0.0), text));
+    }
+    reasons
+}
+
+/// Whether submits carry the URL where the service looks for it.
+fn knows_where(plan: &Plan) -> Result<(), Mistake> {
+    let url = &plan.observe.callback.url;
+    if !has_place_for_url(plan) {
+        let (key, place) = match url {
+            UrlTo::Header(name) => (
+                "header",
+                format!("\"{name}\", which is no name of a header"),
+            ),
+            UrlTo::Body(field) => ("field", format!("\"{}\"", field.0)),
+            UrlTo::Server => return Ok(()),
+        };
+        return Err(Mistake(format!(
+            "a submit has no place for the URL of its callback: found observe.callback.{key} = \
+             {place}\n\
+             hint: submit.body must be an object there; url = \"header\" or \"server\" needs no body"
+        )));
+    }
+    let simulator = &plan.simulator.callback;
+    let (key, ours, theirs) = match url {
+        UrlTo::Body(field) => ("field", &field.0, &simulator.field.0),
+        UrlTo::Header(name) => ("header", name, &simulator.header),
+        UrlTo::Server => return Ok(()),
+    };
+    if plan.target.base == Base::Simulator && !ours.eq_ignore_ascii_case(theirs) {
+        return Err(Mistake(format!(
+            "the built-in service looks elsewhere for the URL: found observe.callback.{key} = \
+             \"{ours}\" and simulator.callback.{key} = \"{theirs}\", expected the same\n\
+             hint: --set 'simulator.callback.{key}=\"{ours}\"'"
+        )));
+    }
+    Ok(())
+}
+
+fn keys(plan: &Plan) -> Result<Keys, Mistake> {
+    let callback = &plan.observe.callback;
+    let token = match &callback.token {
+        None => secret::drawn_token()?,
+        Some(reference) => {
+            let place = "observe.callback.token";
+            let token = read(place, reference, secret::read)?;
+            if token.expose().len() < SHORTEST_TOKEN {
+                return Err(Mistake(format!(
+                    "the token at {place} = \"{reference}\" could be guessed: found {} characters, \
+                     expected {SHORTEST_TOKEN} or more\n\
+                     hint: openssl rand -hex 16 draws one",
+                    token.expose().len()
+                )));
+            }
+            token
+        }
+    };
+    let keyring = callback.signature.as_ref();
+    let keyring = keyring.map(|plan| keyring_of("observe.callback.signature.secrets", plan));
+    let key = callback.tls.as_ref().map(|(_, key)| key);
+    let key = key.map(|key| read("observe.callback.tls_key", key, secret::read_text));
+    Ok(Keys {
+        token,
+        keyring: keyring.transpose()?,
+        tls_key: key.transpose()?,
+    })
+}
+
+/// The secrets of a side that signs or verifies.
+pub(crate) fn keyring_of(place: &str, plan: &SignaturePlan) -> Result<Keyring, Mistake> {
+    let secrets = plan.secrets.iter();
+    let secrets: Vec<Secret> = secrets
+        .map(|reference| read(place, reference, secret::read))
+        .collect::<Result<_, _>>()?;
+    let texts: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+    Keyring::new(&plan.scheme, &texts, plan.tolerance).map_err(|_| {
+        Mistake(format!(
+            "a secret at {place} is none of Standard Webhooks: expected base64, after whsec_ or \
+             bare\nhint: for any other text use scheme = \"hmac\""
+        ))
+    })
+}
+
+fn read(
+    place: &str,
+    reference: &SecretRef,
+    how: fn(&SecretRef) -> Result<Secret, Missing>,
+) -> Result<Secret, Mistake> {
+    how(reference).map_err(|missing| no_key(place, reference, &missing))
+}
