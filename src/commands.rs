@@ -22,7 +22,6 @@ use crate::shell::run_directory::{
     CALLBACKS, HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WINDOWS, WORKS,
 };
 use crate::shell::screen::{self, Show};
-use crate::shell::secret;
 use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
 
 /// The exit code for a mistake of the operator.
@@ -227,21 +226,18 @@ fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
             .map_err(|mistakes| Mistake(picture("--set", PLAIN_SERVICE, &mistakes, false)))?
             .into(),
     };
-    let key = match &plan.simulator.api_key {
-        Some(reference) => Some(
-            secret::read(reference)
-                .map_err(|missing| run::no_key("simulator.api_key", reference, &missing))?,
-        ),
-        None => None,
-    };
+    let keys = run::sim_keys(&plan.simulator)?;
+    let mut service = plan.simulator.clone();
+    if let Some(url) = &flags.callback_url {
+        service.callback.url = Some(url.clone());
+    }
     let command = SimCommand {
-        plan: plan.simulator.clone(),
+        plan: service,
         seed: plan.seed,
         listen: flags.listen,
         truth: flags.truth.clone(),
     };
-    let key = key.map(|key| key.expose().to_owned());
-    serve_until(command, key, out, interrupted())?;
+    serve_until(command, keys, out, interrupted())?;
     Ok(0)
 }
 

@@ -38,8 +38,7 @@ use over_http::OverHttp;
 use state::Quote;
 use venue::{Left, Shards as _, Venue, Ways};
 
-pub(crate) use prepare::no_key;
-pub use prepare::{Scenario, key_warning, read_scenario};
+pub use prepare::{Scenario, key_warning, read_scenario, sim_keys};
 pub use state::selftest_warning;
 
 /// Something that the operator can put right. Ends a command with exit code 2.

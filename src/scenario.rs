@@ -415,6 +415,9 @@ pub struct SimCallback {
     pub concurrency: u32,
     /// How it signs, if it does.
     pub signature: Option<SignaturePlan>,
+    /// How whoever is called finds the work, as `[observe.callback]` has it: the id is always in
+    /// the body, and where it is wanted also in the path or the query.
+    pub find: Find,
 }
 
 impl SimPlan {
@@ -446,6 +449,7 @@ impl SimCallback {
             timeout: Span::from_secs(15),
             concurrency: 0,
             signature: None,
+            find: Find::Body(Pointer("/work_id".into())),
         }
     }
 }

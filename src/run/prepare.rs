@@ -6,6 +6,7 @@ use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::{fs, iter};
 
+use super::callbacks::keyring_of;
 use super::over_http::TruthTo;
 use super::{Mistake, Shards};
 use crate::check::{self, Weight};
@@ -16,11 +17,11 @@ use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
-use crate::scenario::{Arrivals, Base, Plan, SecretRef, UrlTo};
+use crate::scenario::{Arrivals, Base, Plan, SecretRef, SimPlan, UrlTo};
 use crate::shell::client::reach;
 use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
-use crate::shell::sim_server::SimServer;
+use crate::shell::sim_server::{SimKeys, SimServer};
 use crate::shell::{RunClock, limits};
 use crate::sim::Truth;
 use crate::time::Span;
@@ -199,6 +200,19 @@ pub(super) fn reach_target(plan: &Plan, truth: Option<&Path>) -> Result<(), Mist
     }
 }
 
+/// What the built-in service must know: the key that it asks for, and what it signs its calls with.
+pub fn sim_keys(plan: &SimPlan) -> Result<SimKeys, Mistake> {
+    let api = plan.api_key.as_ref().map(|reference| {
+        secret::read(reference).map_err(|missing| no_key("simulator.api_key", reference, &missing))
+    });
+    let signer = plan.callback.signature.as_ref();
+    let signer = signer.map(|it| keyring_of("simulator.callback.signature.secrets", it));
+    Ok(SimKeys {
+        api: api.transpose()?.map(|secret| secret.expose().to_owned()),
+        signer: signer.transpose()?,
+    })
+}
+
 /// The service under test.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -224,11 +238,7 @@ impl Target {
                 simulator: None,
             });
         }
-        let wanted = plan.simulator.api_key.as_ref().map(|reference| {
-            secret::read(reference)
-                .map_err(|missing| no_key("simulator.api_key", reference, &missing))
-        });
-        let wanted = wanted.transpose()?.map(|secret| secret.expose().to_owned());
+        let keys = sim_keys(&plan.simulator)?;
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let start = if watched {
             SimServer::start_watched
@@ -240,7 +250,7 @@ impl Target {
             // What an operator of the service would configure there.
             simulator.callback.url = urls.map(CallbackUrls::of_all);
         }
-        let server = start(&simulator, wanted, plan.seed, clock.origin(), local)?;
+        let server = start(&simulator, keys, plan.seed, clock.origin(), local)?;
         Ok(Self {
             url: format!("http://{}", server.addr()),
             key,

@@ -343,7 +343,8 @@ fn url(at: &Cursor<'_>) -> UrlTo {
     }
 }
 
-fn find(at: &Cursor<'_>) -> Find {
+/// Reads how a callback finds its work.
+pub(super) fn find(at: &Cursor<'_>) -> Find {
     match at.text("find") {
         "path" => Find::Path,
         "query" => Find::Query(at.text("parameter").to_owned()),

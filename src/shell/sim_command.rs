@@ -1,8 +1,8 @@
 //! `plimsoll sim`: the simulated service alone, for any client.
 
-use super::sim_server::SimServer;
+use super::sim_server::{SimKeys, SimServer};
 use crate::scenario::{SecretRef, SimPlan};
-use crate::sim::{Answered, Kind, Truth};
+use crate::sim::{Answered, Kind, Made, Received, Truth};
 use crate::time::Span;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -29,10 +29,10 @@ pub struct SimCommand {
 
 /// Serves until `stop` is ready, and writes the truth, in seconds of the epoch. Says on `out` where
 /// it listens and how to try it, and at the end what it saw. The truth file is opened first: a
-/// wrong path is known before anybody has sent anything. `key` is what `plan.api_key` refers to.
+/// wrong path is known before anybody has sent anything. `keys` are what the plan refers to.
 pub fn serve_until(
     command: SimCommand,
-    key: Option<String>,
+    keys: SimKeys,
     out: &mut impl Write,
     stop: impl Future<Output = io::Result<()>>,
 ) -> io::Result<Truth> {
@@ -47,7 +47,7 @@ pub fn serve_until(
         .map(|path| create(path).map(|file| (path, file)))
         .transpose()?;
     let (origin, epoch) = origin();
-    let server = SimServer::start(&plan, key, seed, origin, listen).map_err(|error| {
+    let server = SimServer::start(&plan, keys, seed, origin, listen).map_err(|error| {
         let hint = "hint: is the port taken? --listen 127.0.0.1:0 takes any free one";
         io::Error::new(
             error.kind(),
@@ -150,6 +150,16 @@ fn farewell(out: &mut impl Write, truth: &Truth, file: Option<&Path>) -> io::Res
         books.requests(Kind::Poll),
         truth.rows().count(),
     )?;
+    let calls = truth.calls();
+    if !calls.is_empty() {
+        let heard = |made: &&Made| matches!(made.received, Some(Received::Answered(200..300, _)));
+        let heard = calls.iter().filter(heard).count();
+        writeln!(
+            out,
+            "made {} calls, {heard} of them answered 2xx",
+            calls.len()
+        )?;
+    }
     if let Some(path) = file {
         writeln!(out, "what became of them is in {}", path.display())?;
     }
@@ -170,7 +180,7 @@ mod tests {
             truth: Some("/nonexistent/directory/truth.csv".into()),
         };
         let never = std::future::pending();
-        let error = serve_until(command, None, &mut Vec::new(), never).unwrap_err();
+        let error = serve_until(command, SimKeys::default(), &mut Vec::new(), never).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("/nonexistent/directory/truth.csv"), "{text}");
         assert!(text.contains("hint: "), "{text}");

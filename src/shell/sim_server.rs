@@ -4,10 +4,14 @@
 //! and when is decided by `sim`; here it is only written, delayed or reset.
 
 mod delays;
+mod sender;
 
 use crate::scenario::SimPlan;
-use crate::sim::{HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Seen, Service, Taken, Truth, Word};
+use crate::sim::{
+    HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Seen, Sending, Service, Taken, Truth, Word,
+};
 use crate::time::{Span, Tick};
+use crate::wire::signature::Keyring;
 use bytes::Bytes;
 use delays::Delays;
 use http_body_util::{BodyExt, Full};
@@ -18,6 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use sender::Sender;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::error::Error;
@@ -37,6 +42,21 @@ const GRACE: Span = Span::from_secs(1);
 /// How long the accept loop rests when it is out of descriptors.
 const REST: Span = Span::from_millis(10);
 
+/// What the service must know and nobody else. It has no text form that shows it.
+#[derive(Default)]
+pub struct SimKeys {
+    /// The key that opens it; none = any that begins with `user.` or `team.`.
+    pub api: Option<String>,
+    /// What it signs its calls with.
+    pub signer: Option<Keyring>,
+}
+
+impl fmt::Debug for SimKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimKeys(..)")
+    }
+}
+
 /// A running service. Dropped, it stops too, but its truth is lost.
 #[derive(Debug)]
 pub struct SimServer {
@@ -50,34 +70,36 @@ impl SimServer {
     /// and of the truth count from `origin`, which may lie ahead.
     pub fn start(
         plan: &SimPlan,
-        key: Option<String>,
+        keys: SimKeys,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, key, seed, origin, listen, None)
+        Self::begin(plan, keys, seed, origin, listen, None)
     }
 
     /// The same, and every request is noted down, for [`SimServer::stop_watched`].
     pub fn start_watched(
         plan: &SimPlan,
-        key: Option<String>,
+        keys: SimKeys,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, key, seed, origin, listen, Some(Vec::new()))
+        Self::begin(plan, keys, seed, origin, listen, Some(Vec::new()))
     }
 
     fn begin(
         plan: &SimPlan,
-        key: Option<String>,
+        keys: SimKeys,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
         seen: Option<Vec<Seen>>,
     ) -> io::Result<Self> {
-        let service = Service::new(plan, seed, key);
+        let SimKeys { api, signer } = keys;
+        let service = Service::new(plan, seed, api).calling();
+        let callback = plan.callback.clone();
         let (stop, stopped) = oneshot::channel();
         let (bound, listening) = oneshot::channel();
         let thread = thread::Builder::new()
@@ -86,7 +108,8 @@ impl SimServer {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_io()
                     .build()?;
-                let serve = serve((service, seen), origin, listen, bound, stopped);
+                let sender = Sender::new(&callback, signer, origin);
+                let serve = serve((service, seen), sender, origin, listen, bound, stopped);
                 LocalSet::new().block_on(&runtime, serve)
             })?;
         match listening.blocking_recv() {
@@ -131,10 +154,18 @@ struct Face {
     /// Every request, where somebody wants to know.
     seen: Option<RefCell<Vec<Seen>>>,
     delays: Delays,
+    sender: Sender,
+}
+
+impl Face {
+    fn take_call(&self, now: Tick) -> Option<Sending> {
+        self.service.borrow_mut().take_call(now)
+    }
 }
 
 async fn serve(
     (service, seen): (Service, Option<Vec<Seen>>),
+    sender: Sender,
     origin: Instant,
     listen: SocketAddr,
     bound: oneshot::Sender<SocketAddr>,
@@ -145,12 +176,14 @@ async fn serve(
         service: RefCell::new(service),
         seen: seen.map(RefCell::new),
         delays: Delays::new(origin)?,
+        sender,
     });
     let ticking = Rc::clone(&face);
     let mut clock = tokio::task::spawn_local(async move { ticking.delays.run().await });
     // Whoever started us may have gone already; then `stopped` says so at once.
     let _ = bound.send(listener.local_addr()?);
     let closing = watch::Sender::new(false);
+    let calling = tokio::task::spawn_local(sender::run(Rc::clone(&face), closing.subscribe()));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -181,6 +214,12 @@ async fn serve(
         () = async { while connections.join_next().await.is_some() {} } => {}
     }
     connections.shutdown().await;
+    // A panic of the sender is our own mistake, as one of the service would be.
+    if let Err(error) = calling.await
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
     clock.abort();
     // The clock's task holds the face until it is gone; how it ended does not matter here.
     let _ = clock.await;
@@ -244,7 +283,8 @@ async fn answer(
     // Read before anything is judged: a client that is still writing would not read a refusal.
     let body = read(body).await;
     let now = face.delays.now();
-    let (seen, http) = respond(&mut face.service.borrow_mut(), now, &head, body.as_deref());
+    let (seen, http) = respond(&face, now, &head, body.as_deref());
+    face.sender.look(face.service.borrow().next_call());
     face.delays.until(seen.left).await;
     if let Some(all) = &face.seen {
         let left = face.delays.now();
@@ -307,16 +347,24 @@ impl<'a> Path<'a> {
 
 /// Asks the service, and says what it saw and what goes over the wire; nothing is a reset.
 fn respond(
-    service: &mut Service,
+    face: &Face,
     now: Tick,
     head: &Parts,
     body: Result<&[u8], &Refusal>,
 ) -> (Seen, Option<HttpAnswer>) {
+    let service = &mut *face.service.borrow_mut();
     let path = Path::parse(head.uri.path());
-    let refusal = refusal(service, path, head, body);
+    let mut refusal = refusal(service, path, head, body);
+    let mut caller = None;
+    if let (Path::Submit { .. }, None) = (path, refusal) {
+        match face.sender.caller(&head.headers, body.unwrap_or_default()) {
+            Ok(found) => caller = found,
+            Err(why) => refusal = Some(why),
+        }
+    }
     match (path, refusal) {
         (Path::Submit { .. }, None) => {
-            let answer = service.submit(now);
+            let answer = service.submit_for(now, caller);
             (Seen::submit(service, now, &answer), answer.http())
         }
         (Path::Poll { work_id, .. }, None) => {

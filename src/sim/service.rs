@@ -128,6 +128,13 @@ impl Service {
         (self.ids.name(attempt.named), finished)
     }
 
+    /// What a call has in its body, and the id in it.
+    pub fn told(&self, attempt: &Attempt) -> (String, String) {
+        let (id, finished) = self.told_by(attempt);
+        let body = Word::from(attempt.ending).said_of(&id, finished);
+        (id, body)
+    }
+
     /// Whether this bearer token opens the service.
     pub fn authorize(&self, bearer: Option<&str>) -> bool {
         let Some(bearer) = bearer else { return false };
