@@ -185,6 +185,14 @@ pub struct Sim {
     /// Where to listen; port 0 takes any free one
     #[arg(long, value_name = "IP:PORT", default_value = crate::shell::sim_command::DEFAULT_LISTEN)]
     pub listen: SocketAddr,
+    /// Where to call when a work ends whose submit does not say.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Call this URL when a work ends whose submit names none, such as \
+                http://127.0.0.1:9000/callbacks"
+    )]
+    pub callback_url: Option<String>,
     /// Write what really happened to this file at the end
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,

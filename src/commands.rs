@@ -22,7 +22,6 @@ use crate::shell::run_directory::{
     CALLBACKS, HISTOGRAMS, INTERVALS, SCENARIO, SUMMARY, WINDOWS, WORKS,
 };
 use crate::shell::screen::{self, Show};
-use crate::shell::secret;
 use crate::shell::sim_command::{SimCommand, interrupted, serve_until};
 
 /// The exit code for a mistake of the operator.
@@ -220,28 +219,23 @@ fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
 
 fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
     let seed = flags.seed.map(|seed| format!("seed={seed}"));
-    let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).collect();
+    let url = flags.callback_url.as_ref();
+    let url = url.map(|url| format!("simulator.callback.url={url}"));
+    let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).chain(url).collect();
     let plan = match &flags.scenario {
         Some(path) => read_scenario(path, &sets, io::stderr().is_terminal())?.plan,
         None => resolve::read(PLAIN_SERVICE, &sets, &|_| Err("no files here".to_owned()))
             .map_err(|mistakes| Mistake(picture("--set", PLAIN_SERVICE, &mistakes, false)))?
             .into(),
     };
-    let key = match &plan.simulator.api_key {
-        Some(reference) => Some(
-            secret::read(reference)
-                .map_err(|missing| run::no_key("simulator.api_key", reference, &missing))?,
-        ),
-        None => None,
-    };
+    let secrets = run::sim_secrets(&plan.simulator)?;
     let command = SimCommand {
         plan: plan.simulator.clone(),
         seed: plan.seed,
         listen: flags.listen,
         truth: flags.truth.clone(),
     };
-    let key = key.map(|key| key.expose().to_owned());
-    serve_until(command, key, out, interrupted())?;
+    serve_until(command, secrets, out, interrupted())?;
     Ok(0)
 }
 

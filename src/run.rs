@@ -38,7 +38,7 @@ use over_http::OverHttp;
 use state::Quote;
 use venue::{Left, Shards as _, Venue, Ways};
 
-pub(crate) use prepare::no_key;
+pub(crate) use prepare::sim_secrets;
 pub use prepare::{Scenario, key_warning, read_scenario};
 pub use state::selftest_warning;
 

@@ -415,6 +415,8 @@ pub struct SimCallback {
     pub concurrency: u32,
     /// How it signs, if it does.
     pub signature: Option<SignaturePlan>,
+    /// Where a call names its work: what `observe.callback.find` says, as nobody else listens.
+    pub find: Find,
 }
 
 impl SimPlan {
@@ -446,6 +448,7 @@ impl SimCallback {
             timeout: Span::from_secs(15),
             concurrency: 0,
             signature: None,
+            find: Find::Body(Pointer("/work_id".into())),
         }
     }
 }

@@ -150,7 +150,7 @@ fn keys(plan: &Plan) -> Result<Keys, Mistake> {
 }
 
 /// The secrets of a side that signs or verifies.
-pub(crate) fn keyring_of(place: &str, plan: &SignaturePlan) -> Result<Keyring, Mistake> {
+pub(super) fn keyring_of(place: &str, plan: &SignaturePlan) -> Result<Keyring, Mistake> {
     let secrets = plan.secrets.iter();
     let secrets: Vec<Secret> = secrets
         .map(|reference| read(place, reference, secret::read))

@@ -6,6 +6,7 @@ use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::{fs, iter};
 
+use super::callbacks::keyring_of;
 use super::over_http::TruthTo;
 use super::{Mistake, Shards};
 use crate::check::{self, Weight};
@@ -16,11 +17,11 @@ use crate::report::text::number;
 use crate::report::text::wrap::hanging;
 use crate::scenario::mistake::picture;
 use crate::scenario::resolve;
-use crate::scenario::{Arrivals, Base, Plan, SecretRef, UrlTo};
+use crate::scenario::{Arrivals, Base, Plan, SecretRef, SimPlan, UrlTo};
 use crate::shell::client::reach;
 use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
-use crate::shell::sim_server::SimServer;
+use crate::shell::sim_server::{SimSecrets, SimServer};
 use crate::shell::{RunClock, limits};
 use crate::sim::Truth;
 use crate::time::Span;
@@ -151,8 +152,21 @@ pub fn key_warning(plan: &Plan) -> Option<String> {
     text.lines().next().map(str::to_owned)
 }
 
+/// What the plan of the built-in service refers to.
+pub(crate) fn sim_secrets(plan: &SimPlan) -> Result<SimSecrets, Mistake> {
+    let key = plan.api_key.as_ref().map(|reference| {
+        secret::read(reference).map_err(|missing| no_key("simulator.api_key", reference, &missing))
+    });
+    let signature = plan.callback.signature.as_ref();
+    let keyring = signature.map(|plan| keyring_of("simulator.callback.signature.secrets", plan));
+    Ok(SimSecrets {
+        key: key.transpose()?.map(|key| key.expose().to_owned()),
+        keyring: keyring.transpose()?,
+    })
+}
+
 /// Says why there is no key, and what to do.
-pub(crate) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> Mistake {
+pub(super) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> Mistake {
     let (why, hint) = match (missing, reference) {
         (Missing::Unset, SecretRef::Env(name)) => (
             "the variable is not set".to_owned(),
@@ -224,11 +238,7 @@ impl Target {
                 simulator: None,
             });
         }
-        let wanted = plan.simulator.api_key.as_ref().map(|reference| {
-            secret::read(reference)
-                .map_err(|missing| no_key("simulator.api_key", reference, &missing))
-        });
-        let wanted = wanted.transpose()?.map(|secret| secret.expose().to_owned());
+        let secrets = sim_secrets(&plan.simulator)?;
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let start = if watched {
             SimServer::start_watched
@@ -240,7 +250,7 @@ impl Target {
             // What an operator of the service would configure there.
             simulator.callback.url = urls.map(CallbackUrls::of_all);
         }
-        let server = start(&simulator, wanted, plan.seed, clock.origin(), local)?;
+        let server = start(&simulator, secrets, plan.seed, clock.origin(), local)?;
         Ok(Self {
             url: format!("http://{}", server.addr()),
             key,

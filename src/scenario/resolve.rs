@@ -4,8 +4,8 @@ use super::cursor::Cursor;
 use super::mistake::{Mistake, Mistakes};
 use super::tree::{self, Node};
 use super::{
-    Base, Judge, Limits, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo, Target,
-    ValidityLimits, Window,
+    Base, Find, Judge, Limits, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo,
+    Target, ValidityLimits, Window,
 };
 use super::{file, http, observe, profile, requests, size, stages};
 
@@ -62,7 +62,9 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
-    let simulator = simulator(&top.at("simulator"), mistakes);
+    let observe = observe::observe(&top.at("observe"), (&api, &poll), read, mistakes);
+    let find = observe.callback.find.clone();
+    let simulator = simulator(&top.at("simulator"), find, mistakes);
     let limit = limits.and_then(|limits| limits.bucket);
     let limit = limit.or(simulator.rate_limit);
     Plan {
@@ -72,7 +74,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
         http: http::http(&top.at("http"), read, mistakes),
         size: (top.maybe("size")).map(|at| size::size(&at, poll.interval, limit)),
         simulator,
-        observe: observe::observe(&top.at("observe"), (&api, &poll), read, mistakes),
+        observe,
         load,
         submit,
         poll,
@@ -123,7 +125,7 @@ fn target(at: &Cursor<'_>) -> Target {
     }
 }
 
-fn simulator(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimPlan {
+fn simulator(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> SimPlan {
     let windows = |key: &str| -> Vec<Window> {
         let window = |item: &Cursor<'_>| Window {
             at: item.span("at"),
@@ -162,11 +164,11 @@ fn simulator(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimPlan {
         repeat_id_ratio: at.number("repeat_id_ratio"),
         revert_ratio: at.number("revert_ratio"),
         garbage_ratio: at.number("garbage_ratio"),
-        callback: sim_callback(&at.at("callback"), mistakes),
+        callback: sim_callback(&at.at("callback"), find, mistakes),
     }
 }
 
-fn sim_callback(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimCallback {
+fn sim_callback(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> SimCallback {
     SimCallback {
         url: at.at("url").own_text().map(str::to_owned),
         field: at.pointer("field").unwrap_or(Pointer(String::new())),
@@ -180,6 +182,7 @@ fn sim_callback(at: &Cursor<'_>, mistakes: &mut Mistakes<'_>) -> SimCallback {
         timeout: at.span("timeout"),
         concurrency: at.count("concurrency"),
         signature: observe::signature(at, mistakes),
+        find,
     }
 }
 

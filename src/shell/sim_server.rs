@@ -3,11 +3,17 @@
 //! One thread owns the service, so there is no lock; a connection is a local task. What is answered
 //! and when is decided by `sim`; here it is only written, delayed or reset.
 
+mod callers;
 mod delays;
+mod outgoing;
+mod sender;
 
 use crate::scenario::SimPlan;
-use crate::sim::{HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Seen, Service, Taken, Truth, Word};
+use crate::sim::{
+    Answer, HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Said, Seen, Service, Taken, Truth, Word,
+};
 use crate::time::{Span, Tick};
+use crate::wire::signature::Keyring;
 use bytes::Bytes;
 use delays::Delays;
 use http_body_util::{BodyExt, Full};
@@ -18,6 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use sender::Sender;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::error::Error;
@@ -28,7 +35,8 @@ use std::time::Instant;
 use std::{fmt, io, thread};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
+use url::Url;
 
 /// Connections that may wait for the accept loop: as many as one second of a large peak.
 const BACKLOG: u32 = 4_096;
@@ -36,6 +44,21 @@ const BACKLOG: u32 = 4_096;
 const GRACE: Span = Span::from_secs(1);
 /// How long the accept loop rests when it is out of descriptors.
 const REST: Span = Span::from_millis(10);
+
+/// What the plan of the service refers to. It has no text form that shows it.
+#[derive(Default)]
+pub struct SimSecrets {
+    /// The one key that opens it; none = any that begins with `user.` or `team.`.
+    pub key: Option<String>,
+    /// What its calls are signed with: `simulator.callback.signature`.
+    pub keyring: Option<Keyring>,
+}
+
+impl fmt::Debug for SimSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimSecrets(..)")
+    }
+}
 
 /// A running service. Dropped, it stops too, but its truth is lost.
 #[derive(Debug)]
@@ -50,34 +73,35 @@ impl SimServer {
     /// and of the truth count from `origin`, which may lie ahead.
     pub fn start(
         plan: &SimPlan,
-        key: Option<String>,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, key, seed, origin, listen, None)
+        Self::begin(plan, secrets, seed, origin, listen, None)
     }
 
     /// The same, and every request is noted down, for [`SimServer::stop_watched`].
     pub fn start_watched(
         plan: &SimPlan,
-        key: Option<String>,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, key, seed, origin, listen, Some(Vec::new()))
+        Self::begin(plan, secrets, seed, origin, listen, Some(Vec::new()))
     }
 
     fn begin(
         plan: &SimPlan,
-        key: Option<String>,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
         seen: Option<Vec<Seen>>,
     ) -> io::Result<Self> {
-        let service = Service::new(plan, seed, key);
+        let service = Service::new(plan, seed, secrets.key).calling();
+        let callback = plan.callback.clone();
         let (stop, stopped) = oneshot::channel();
         let (bound, listening) = oneshot::channel();
         let thread = thread::Builder::new()
@@ -86,8 +110,12 @@ impl SimServer {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_io()
                     .build()?;
-                let serve = serve((service, seen), origin, listen, bound, stopped);
-                LocalSet::new().block_on(&runtime, serve)
+                let sender = Sender::new(&callback, secrets.keyring)?;
+                let serve = serve((service, sender, seen), origin, listen, bound, stopped);
+                let served = LocalSet::new().block_on(&runtime, serve);
+                // A name that is still being looked up for a call keeps nobody waiting.
+                runtime.shutdown_background();
+                served
             })?;
         match listening.blocking_recv() {
             Ok(addr) => Ok(Self { addr, stop, thread }),
@@ -130,11 +158,12 @@ struct Face {
     service: RefCell<Service>,
     /// Every request, where somebody wants to know.
     seen: Option<RefCell<Vec<Seen>>>,
+    sender: Sender,
     delays: Delays,
 }
 
 async fn serve(
-    (service, seen): (Service, Option<Vec<Seen>>),
+    (service, sender, seen): (Service, Sender, Option<Vec<Seen>>),
     origin: Instant,
     listen: SocketAddr,
     bound: oneshot::Sender<SocketAddr>,
@@ -144,6 +173,7 @@ async fn serve(
     let face = Rc::new(Face {
         service: RefCell::new(service),
         seen: seen.map(RefCell::new),
+        sender,
         delays: Delays::new(origin)?,
     });
     let ticking = Rc::clone(&face);
@@ -151,6 +181,8 @@ async fn serve(
     // Whoever started us may have gone already; then `stopped` says so at once.
     let _ = bound.send(listener.local_addr()?);
     let closing = watch::Sender::new(false);
+    let calling = sender::run(Rc::clone(&face), closing.subscribe());
+    let mut calling = tokio::task::spawn_local(calling);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -162,6 +194,7 @@ async fn serve(
                     _ => io::Error::other("the timer of the simulated service ended"),
                 });
             }
+            ended = &mut calling => resume(ended),
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
@@ -181,6 +214,8 @@ async fn serve(
         () = async { while connections.join_next().await.is_some() {} } => {}
     }
     connections.shutdown().await;
+    // It has the same grace, which began with ours.
+    resume(calling.await);
     clock.abort();
     // The clock's task holds the face until it is gone; how it ended does not matter here.
     let _ = clock.await;
@@ -188,6 +223,11 @@ async fn serve(
     let now = face.delays.now();
     let seen = face.seen.map(RefCell::into_inner).unwrap_or_default();
     Ok((face.service.into_inner().close(now), seen))
+}
+
+/// A panic of a task is our own mistake: it goes on here.
+fn resume(ended: Result<(), JoinError>) {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
 }
 
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
@@ -244,7 +284,7 @@ async fn answer(
     // Read before anything is judged: a client that is still writing would not read a refusal.
     let body = read(body).await;
     let now = face.delays.now();
-    let (seen, http) = respond(&mut face.service.borrow_mut(), now, &head, body.as_deref());
+    let (seen, http) = respond(&face, now, &head, body.as_deref());
     face.delays.until(seen.left).await;
     if let Some(all) = &face.seen {
         let left = face.delays.now();
@@ -307,16 +347,24 @@ impl<'a> Path<'a> {
 
 /// Asks the service, and says what it saw and what goes over the wire; nothing is a reset.
 fn respond(
-    service: &mut Service,
+    face: &Face,
     now: Tick,
     head: &Parts,
     body: Result<&[u8], &Refusal>,
 ) -> (Seen, Option<HttpAnswer>) {
+    let service = &mut *face.service.borrow_mut();
     let path = Path::parse(head.uri.path());
-    let refusal = refusal(service, path, head, body);
+    let mut refusal = refusal(service, path, head, body);
+    let mut caller = None;
+    if let (Path::Submit { .. }, None, Ok(body)) = (path, refusal, body) {
+        match face.sender.callers.borrow().named(&head.headers, body) {
+            Ok(named) => caller = named,
+            Err(bad) => refusal = Some(bad),
+        }
+    }
     match (path, refusal) {
         (Path::Submit { .. }, None) => {
-            let answer = service.submit(now);
+            let answer = submit(service, &face.sender, now, caller);
             (Seen::submit(service, now, &answer), answer.http())
         }
         (Path::Poll { work_id, .. }, None) => {
@@ -333,6 +381,28 @@ fn respond(
             (Seen::refused(Kind::Poll, now, &answer), answer.http())
         }
     }
+}
+
+/// A work is submitted, and its caller kept if it is taken.
+fn submit(
+    service: &mut Service,
+    sender: &Sender,
+    now: Tick,
+    caller: Option<Rc<Url>>,
+) -> Answer<Taken> {
+    let Some(url) = caller else {
+        return service.submit(now);
+    };
+    let mut callers = sender.callers.borrow_mut();
+    let before = service.next_call();
+    let answer = service.submit_for(now, Some(callers.number(&url)));
+    if !matches!(answer.said, Said::Refused(_) | Said::Reset { taken: false }) {
+        callers.keep(url);
+    }
+    if service.next_call() < before {
+        sender.changed.notify_one();
+    }
+    answer
 }
 
 /// Why a request is refused for what it is, before the service acts on it.

@@ -138,6 +138,13 @@ impl Word {
             Self::Failed => "failed",
         }
     }
+
+    /// The body of a call that says it of a work: what a poll would say, behind the id.
+    pub(super) fn call_body(self, work_id: &str, finished: Option<ServiceTime>) -> String {
+        let body = self.body(finished);
+        let rest = body.strip_prefix('{').unwrap_or_default();
+        format!(r#"{{"work_id":"{work_id}",{rest}"#)
+    }
 }
 
 impl Refusal {

@@ -128,6 +128,16 @@ impl Service {
         (self.ids.name(attempt.named), finished)
     }
 
+    /// The same as the body of a call: JSON, the id and what a poll would say.
+    pub fn call_body(&self, attempt: &Attempt) -> String {
+        let (work_id, finished) = self.told_by(attempt);
+        let word = match attempt.ending {
+            Ending::Completed => Word::Completed,
+            Ending::Failed => Word::Failed,
+        };
+        word.call_body(&work_id, finished)
+    }
+
     /// Whether this bearer token opens the service.
     pub fn authorize(&self, bearer: Option<&str>) -> bool {
         let Some(bearer) = bearer else { return false };
