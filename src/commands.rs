@@ -219,25 +219,23 @@ fn start(flags: &Run, out: &mut impl Write) -> Result<u8, Mistake> {
 
 fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
     let seed = flags.seed.map(|seed| format!("seed={seed}"));
-    let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).collect();
+    let url = flags.callback_url.as_ref();
+    let url = url.map(|url| format!("simulator.callback.url={url}"));
+    let sets: Vec<String> = flags.sets.iter().cloned().chain(seed).chain(url).collect();
     let plan = match &flags.scenario {
         Some(path) => read_scenario(path, &sets, io::stderr().is_terminal())?.plan,
         None => resolve::read(PLAIN_SERVICE, &sets, &|_| Err("no files here".to_owned()))
             .map_err(|mistakes| Mistake(picture("--set", PLAIN_SERVICE, &mistakes, false)))?
             .into(),
     };
-    let keys = run::sim_keys(&plan.simulator)?;
-    let mut service = plan.simulator.clone();
-    if let Some(url) = &flags.callback_url {
-        service.callback.url = Some(url.clone());
-    }
+    let secrets = run::sim_secrets(&plan.simulator)?;
     let command = SimCommand {
-        plan: service,
+        plan: plan.simulator.clone(),
         seed: plan.seed,
         listen: flags.listen,
         truth: flags.truth.clone(),
     };
-    serve_until(command, keys, out, interrupted())?;
+    serve_until(command, secrets, out, interrupted())?;
     Ok(0)
 }
 

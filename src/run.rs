@@ -38,7 +38,8 @@ use over_http::OverHttp;
 use state::Quote;
 use venue::{Left, Shards as _, Venue, Ways};
 
-pub use prepare::{Scenario, key_warning, read_scenario, sim_keys};
+pub(crate) use prepare::sim_secrets;
+pub use prepare::{Scenario, key_warning, read_scenario};
 pub use state::selftest_warning;
 
 /// Something that the operator can put right. Ends a command with exit code 2.

@@ -415,8 +415,7 @@ pub struct SimCallback {
     pub concurrency: u32,
     /// How it signs, if it does.
     pub signature: Option<SignaturePlan>,
-    /// How whoever is called finds the work, as `[observe.callback]` has it: the id is always in
-    /// the body, and where it is wanted also in the path or the query.
+    /// Where a call names its work: what `observe.callback.find` says, as nobody else listens.
     pub find: Find,
 }
 

@@ -3,7 +3,7 @@
 
 use plimsoll::scenario::{Bucket, Law, Rate, RateScope, SimCallback, SimPlan, Window};
 use plimsoll::shell::sim_command::{SimCommand, serve_until};
-use plimsoll::shell::sim_server::{SimKeys, SimServer};
+use plimsoll::shell::sim_server::{SimSecrets, SimServer};
 use plimsoll::sim::{Answered, Kind, LastAnswer, State, Truth};
 use plimsoll::time::Span;
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ fn now() -> Instant {
 }
 
 fn start(plan: &SimPlan) -> SimServer {
-    SimServer::start(plan, SimKeys::default(), 7, now(), any_port()).unwrap()
+    SimServer::start(plan, SimSecrets::default(), 7, now(), any_port()).unwrap()
 }
 
 /// A client of one connection, which it opens again after an error.
@@ -218,8 +218,10 @@ fn what_is_not_in_the_contract_is_refused() {
 
 #[test]
 fn a_named_key_is_the_only_one() {
-    let api = Some("team.named".to_owned());
-    let key = SimKeys { api, signer: None };
+    let key = SimSecrets {
+        key: Some("team.named".to_owned()),
+        ..SimSecrets::default()
+    };
     let server = SimServer::start(&quiet_plan(), key, 7, now(), any_port()).unwrap();
     let mut client = Client::new(server.addr());
     let mut status = |key| {
@@ -239,7 +241,8 @@ fn who_watches_learns_of_every_request_and_when_its_answer_left() {
         accept_delay: Law::Fixed(delay),
         ..quiet_plan()
     };
-    let server = SimServer::start_watched(&plan, SimKeys::default(), 7, now(), any_port()).unwrap();
+    let server =
+        SimServer::start_watched(&plan, SimSecrets::default(), 7, now(), any_port()).unwrap();
     let mut client = Client::new(server.addr());
     let id = client.submit().unwrap().field("work_id").unwrap();
     client.poll(&id).unwrap();
@@ -315,7 +318,7 @@ fn a_reset_is_a_reset() {
 fn nothing_is_answered_before_its_time() {
     let check = |plan: &SimPlan, answered_after: Duration| {
         let origin = now();
-        let server = SimServer::start(plan, SimKeys::default(), 7, origin, any_port()).unwrap();
+        let server = SimServer::start(plan, SimSecrets::default(), 7, origin, any_port()).unwrap();
         let clients: Vec<_> = (0..8)
             .map(|_| {
                 let mut client = Client::new(server.addr());
@@ -485,7 +488,13 @@ fn stopping_cuts_off_an_answer_that_is_too_far_away() {
 fn a_taken_port_is_an_error_at_the_start() {
     let server = start(&quiet_plan());
     // Linux lets nobody listen where somebody listens, whatever SO_REUSEADDR says.
-    let second = SimServer::start(&quiet_plan(), SimKeys::default(), 7, now(), server.addr());
+    let second = SimServer::start(
+        &quiet_plan(),
+        SimSecrets::default(),
+        7,
+        now(),
+        server.addr(),
+    );
     assert_eq!(second.unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
@@ -519,7 +528,7 @@ fn the_command_says_where_it_listens_and_leaves_the_truth() {
         let stop = async { stopped.await.map_err(io::Error::other) };
         serve_until(
             asked,
-            SimKeys::default(),
+            SimSecrets::default(),
             &mut Lines(Vec::new(), lines),
             stop,
         )

@@ -21,7 +21,7 @@ use crate::scenario::{Arrivals, Base, Plan, SecretRef, SimPlan, UrlTo};
 use crate::shell::client::reach;
 use crate::shell::limits::{forbid_core_files, raise_descriptors};
 use crate::shell::secret::{self, Missing, Secret};
-use crate::shell::sim_server::{SimKeys, SimServer};
+use crate::shell::sim_server::{SimSecrets, SimServer};
 use crate::shell::{RunClock, limits};
 use crate::sim::Truth;
 use crate::time::Span;
@@ -152,8 +152,21 @@ pub fn key_warning(plan: &Plan) -> Option<String> {
     text.lines().next().map(str::to_owned)
 }
 
+/// What the plan of the built-in service refers to.
+pub(crate) fn sim_secrets(plan: &SimPlan) -> Result<SimSecrets, Mistake> {
+    let key = plan.api_key.as_ref().map(|reference| {
+        secret::read(reference).map_err(|missing| no_key("simulator.api_key", reference, &missing))
+    });
+    let signature = plan.callback.signature.as_ref();
+    let keyring = signature.map(|plan| keyring_of("simulator.callback.signature.secrets", plan));
+    Ok(SimSecrets {
+        key: key.transpose()?.map(|key| key.expose().to_owned()),
+        keyring: keyring.transpose()?,
+    })
+}
+
 /// Says why there is no key, and what to do.
-pub(crate) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> Mistake {
+pub(super) fn no_key(place: &str, reference: &SecretRef, missing: &Missing) -> Mistake {
     let (why, hint) = match (missing, reference) {
         (Missing::Unset, SecretRef::Env(name)) => (
             "the variable is not set".to_owned(),
@@ -200,19 +213,6 @@ pub(super) fn reach_target(plan: &Plan, truth: Option<&Path>) -> Result<(), Mist
     }
 }
 
-/// What the built-in service must know: the key that it asks for, and what it signs its calls with.
-pub fn sim_keys(plan: &SimPlan) -> Result<SimKeys, Mistake> {
-    let api = plan.api_key.as_ref().map(|reference| {
-        secret::read(reference).map_err(|missing| no_key("simulator.api_key", reference, &missing))
-    });
-    let signer = plan.callback.signature.as_ref();
-    let signer = signer.map(|it| keyring_of("simulator.callback.signature.secrets", it));
-    Ok(SimKeys {
-        api: api.transpose()?.map(|secret| secret.expose().to_owned()),
-        signer: signer.transpose()?,
-    })
-}
-
 /// The service under test.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -238,7 +238,7 @@ impl Target {
                 simulator: None,
             });
         }
-        let keys = sim_keys(&plan.simulator)?;
+        let secrets = sim_secrets(&plan.simulator)?;
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let start = if watched {
             SimServer::start_watched
@@ -250,7 +250,7 @@ impl Target {
             // What an operator of the service would configure there.
             simulator.callback.url = urls.map(CallbackUrls::of_all);
         }
-        let server = start(&simulator, keys, plan.seed, clock.origin(), local)?;
+        let server = start(&simulator, secrets, plan.seed, clock.origin(), local)?;
         Ok(Self {
             url: format!("http://{}", server.addr()),
             key,

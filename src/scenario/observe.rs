@@ -343,8 +343,7 @@ fn url(at: &Cursor<'_>) -> UrlTo {
     }
 }
 
-/// Reads how a callback finds its work.
-pub(super) fn find(at: &Cursor<'_>) -> Find {
+fn find(at: &Cursor<'_>) -> Find {
     match at.text("find") {
         "path" => Find::Path,
         "query" => Find::Query(at.text("parameter").to_owned()),

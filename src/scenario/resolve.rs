@@ -62,7 +62,8 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let submit = requests::submit(&top, seed, &api, &load, read, mistakes);
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
-    let find = observe::find(&top.at("observe").at("callback"));
+    let observe = observe::observe(&top.at("observe"), (&api, &poll), read, mistakes);
+    let find = observe.callback.find.clone();
     let simulator = simulator(&top.at("simulator"), find, mistakes);
     let limit = limits.and_then(|limits| limits.bucket);
     let limit = limit.or(simulator.rate_limit);
@@ -73,7 +74,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
         http: http::http(&top.at("http"), read, mistakes),
         size: (top.maybe("size")).map(|at| size::size(&at, poll.interval, limit)),
         simulator,
-        observe: observe::observe(&top.at("observe"), (&api, &poll), read, mistakes),
+        observe,
         load,
         submit,
         poll,

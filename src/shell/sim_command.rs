@@ -1,7 +1,7 @@
 //! `plimsoll sim`: the simulated service alone, for any client.
 
-use super::sim_server::{SimKeys, SimServer};
-use crate::scenario::{SecretRef, SimPlan};
+use super::sim_server::{SimSecrets, SimServer};
+use crate::scenario::{SecretRef, SimCallback, SimPlan};
 use crate::sim::{Answered, Kind, Made, Received, Truth};
 use crate::time::Span;
 use std::fs::File;
@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Where it listens if nobody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8202";
 
-/// What `plimsoll sim` was asked for, the key apart.
+/// What `plimsoll sim` was asked for, secrets apart.
 #[derive(Clone, Debug)]
 pub struct SimCommand {
     /// How the service behaves.
@@ -29,10 +29,10 @@ pub struct SimCommand {
 
 /// Serves until `stop` is ready, and writes the truth, in seconds of the epoch. Says on `out` where
 /// it listens and how to try it, and at the end what it saw. The truth file is opened first: a
-/// wrong path is known before anybody has sent anything. `keys` are what the plan refers to.
+/// wrong path is known before anybody has sent anything. `secrets` are what the plan refers to.
 pub fn serve_until(
     command: SimCommand,
-    keys: SimKeys,
+    secrets: SimSecrets,
     out: &mut impl Write,
     stop: impl Future<Output = io::Result<()>>,
 ) -> io::Result<Truth> {
@@ -47,7 +47,10 @@ pub fn serve_until(
         .map(|path| create(path).map(|file| (path, file)))
         .transpose()?;
     let (origin, epoch) = origin();
-    let server = SimServer::start(&plan, keys, seed, origin, listen).map_err(|error| {
+    let server = SimServer::start(&plan, secrets, seed, origin, listen).map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidInput {
+            return error;
+        }
         let hint = "hint: is the port taken? --listen 127.0.0.1:0 takes any free one";
         io::Error::new(
             error.kind(),
@@ -134,6 +137,19 @@ fn greet(out: &mut impl Write, plan: &SimPlan, addr: SocketAddr) -> io::Result<(
          curl -i http://{addr}/v1/intake/{intake_id}/work/WORK_ID \\"
     )?;
     writeln!(out, "       -H \"Authorization: Bearer {key}\"")?;
+    let SimCallback {
+        url, field, header, ..
+    } = &plan.callback;
+    write!(
+        out,
+        "calls back when a work ends, where a submit says whereto: at {} of its body, or in the \
+         header {header}",
+        field.0
+    )?;
+    match url {
+        Some(url) => writeln!(out, "; else {url}")?,
+        None => writeln!(out)?,
+    }
     out.flush()
 }
 
@@ -152,11 +168,11 @@ fn farewell(out: &mut impl Write, truth: &Truth, file: Option<&Path>) -> io::Res
     )?;
     let calls = truth.calls();
     if !calls.is_empty() {
-        let heard = |made: &&Made| matches!(made.received, Some(Received::Answered(200..300, _)));
-        let heard = calls.iter().filter(heard).count();
+        let taken = |made: &&Made| matches!(made.received, Some(Received::Answered(200..300, _)));
+        let taken = calls.iter().filter(taken).count();
         writeln!(
             out,
-            "made {} calls, {heard} of them answered 2xx",
+            "called back {} times, {taken} of them answered 2xx",
             calls.len()
         )?;
     }
@@ -180,7 +196,8 @@ mod tests {
             truth: Some("/nonexistent/directory/truth.csv".into()),
         };
         let never = std::future::pending();
-        let error = serve_until(command, SimKeys::default(), &mut Vec::new(), never).unwrap_err();
+        let error =
+            serve_until(command, SimSecrets::default(), &mut Vec::new(), never).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("/nonexistent/directory/truth.csv"), "{text}");
         assert!(text.contains("hint: "), "{text}");

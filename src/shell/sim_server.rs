@@ -3,12 +3,14 @@
 //! One thread owns the service, so there is no lock; a connection is a local task. What is answered
 //! and when is decided by `sim`; here it is only written, delayed or reset.
 
+mod callers;
 mod delays;
+mod outgoing;
 mod sender;
 
 use crate::scenario::SimPlan;
 use crate::sim::{
-    HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Seen, Sending, Service, Taken, Truth, Word,
+    Answer, HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Said, Seen, Service, Taken, Truth, Word,
 };
 use crate::time::{Span, Tick};
 use crate::wire::signature::Keyring;
@@ -33,7 +35,8 @@ use std::time::Instant;
 use std::{fmt, io, thread};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
+use url::Url;
 
 /// Connections that may wait for the accept loop: as many as one second of a large peak.
 const BACKLOG: u32 = 4_096;
@@ -42,18 +45,18 @@ const GRACE: Span = Span::from_secs(1);
 /// How long the accept loop rests when it is out of descriptors.
 const REST: Span = Span::from_millis(10);
 
-/// What the service must know and nobody else. It has no text form that shows it.
+/// What the plan of the service refers to. It has no text form that shows it.
 #[derive(Default)]
-pub struct SimKeys {
-    /// The key that opens it; none = any that begins with `user.` or `team.`.
-    pub api: Option<String>,
-    /// What it signs its calls with.
-    pub signer: Option<Keyring>,
+pub struct SimSecrets {
+    /// The one key that opens it; none = any that begins with `user.` or `team.`.
+    pub key: Option<String>,
+    /// What its calls are signed with: `simulator.callback.signature`.
+    pub keyring: Option<Keyring>,
 }
 
-impl fmt::Debug for SimKeys {
+impl fmt::Debug for SimSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SimKeys(..)")
+        f.write_str("SimSecrets(..)")
     }
 }
 
@@ -70,35 +73,34 @@ impl SimServer {
     /// and of the truth count from `origin`, which may lie ahead.
     pub fn start(
         plan: &SimPlan,
-        keys: SimKeys,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, keys, seed, origin, listen, None)
+        Self::begin(plan, secrets, seed, origin, listen, None)
     }
 
     /// The same, and every request is noted down, for [`SimServer::stop_watched`].
     pub fn start_watched(
         plan: &SimPlan,
-        keys: SimKeys,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
     ) -> io::Result<Self> {
-        Self::begin(plan, keys, seed, origin, listen, Some(Vec::new()))
+        Self::begin(plan, secrets, seed, origin, listen, Some(Vec::new()))
     }
 
     fn begin(
         plan: &SimPlan,
-        keys: SimKeys,
+        secrets: SimSecrets,
         seed: u64,
         origin: Instant,
         listen: SocketAddr,
         seen: Option<Vec<Seen>>,
     ) -> io::Result<Self> {
-        let SimKeys { api, signer } = keys;
-        let service = Service::new(plan, seed, api).calling();
+        let service = Service::new(plan, seed, secrets.key).calling();
         let callback = plan.callback.clone();
         let (stop, stopped) = oneshot::channel();
         let (bound, listening) = oneshot::channel();
@@ -108,9 +110,12 @@ impl SimServer {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_io()
                     .build()?;
-                let sender = Sender::new(&callback, signer, origin);
-                let serve = serve((service, seen), sender, origin, listen, bound, stopped);
-                LocalSet::new().block_on(&runtime, serve)
+                let sender = Sender::new(&callback, secrets.keyring)?;
+                let serve = serve((service, sender, seen), origin, listen, bound, stopped);
+                let served = LocalSet::new().block_on(&runtime, serve);
+                // A name that is still being looked up for a call keeps nobody waiting.
+                runtime.shutdown_background();
+                served
             })?;
         match listening.blocking_recv() {
             Ok(addr) => Ok(Self { addr, stop, thread }),
@@ -153,19 +158,12 @@ struct Face {
     service: RefCell<Service>,
     /// Every request, where somebody wants to know.
     seen: Option<RefCell<Vec<Seen>>>,
-    delays: Delays,
     sender: Sender,
-}
-
-impl Face {
-    fn take_call(&self, now: Tick) -> Option<Sending> {
-        self.service.borrow_mut().take_call(now)
-    }
+    delays: Delays,
 }
 
 async fn serve(
-    (service, seen): (Service, Option<Vec<Seen>>),
-    sender: Sender,
+    (service, sender, seen): (Service, Sender, Option<Vec<Seen>>),
     origin: Instant,
     listen: SocketAddr,
     bound: oneshot::Sender<SocketAddr>,
@@ -175,15 +173,16 @@ async fn serve(
     let face = Rc::new(Face {
         service: RefCell::new(service),
         seen: seen.map(RefCell::new),
-        delays: Delays::new(origin)?,
         sender,
+        delays: Delays::new(origin)?,
     });
     let ticking = Rc::clone(&face);
     let mut clock = tokio::task::spawn_local(async move { ticking.delays.run().await });
     // Whoever started us may have gone already; then `stopped` says so at once.
     let _ = bound.send(listener.local_addr()?);
     let closing = watch::Sender::new(false);
-    let calling = tokio::task::spawn_local(sender::run(Rc::clone(&face), closing.subscribe()));
+    let calling = sender::run(Rc::clone(&face), closing.subscribe());
+    let mut calling = tokio::task::spawn_local(calling);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -195,6 +194,7 @@ async fn serve(
                     _ => io::Error::other("the timer of the simulated service ended"),
                 });
             }
+            ended = &mut calling => resume(ended),
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
@@ -214,12 +214,8 @@ async fn serve(
         () = async { while connections.join_next().await.is_some() {} } => {}
     }
     connections.shutdown().await;
-    // A panic of the sender is our own mistake, as one of the service would be.
-    if let Err(error) = calling.await
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
-    }
+    // It has the same grace, which began with ours.
+    resume(calling.await);
     clock.abort();
     // The clock's task holds the face until it is gone; how it ended does not matter here.
     let _ = clock.await;
@@ -227,6 +223,11 @@ async fn serve(
     let now = face.delays.now();
     let seen = face.seen.map(RefCell::into_inner).unwrap_or_default();
     Ok((face.service.into_inner().close(now), seen))
+}
+
+/// A panic of a task is our own mistake: it goes on here.
+fn resume(ended: Result<(), JoinError>) {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
 }
 
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
@@ -284,7 +285,6 @@ async fn answer(
     let body = read(body).await;
     let now = face.delays.now();
     let (seen, http) = respond(&face, now, &head, body.as_deref());
-    face.sender.look(face.service.borrow().next_call());
     face.delays.until(seen.left).await;
     if let Some(all) = &face.seen {
         let left = face.delays.now();
@@ -356,15 +356,15 @@ fn respond(
     let path = Path::parse(head.uri.path());
     let mut refusal = refusal(service, path, head, body);
     let mut caller = None;
-    if let (Path::Submit { .. }, None) = (path, refusal) {
-        match face.sender.caller(&head.headers, body.unwrap_or_default()) {
-            Ok(found) => caller = found,
-            Err(why) => refusal = Some(why),
+    if let (Path::Submit { .. }, None, Ok(body)) = (path, refusal, body) {
+        match face.sender.callers.borrow().named(&head.headers, body) {
+            Ok(named) => caller = named,
+            Err(bad) => refusal = Some(bad),
         }
     }
     match (path, refusal) {
         (Path::Submit { .. }, None) => {
-            let answer = service.submit_for(now, caller);
+            let answer = submit(service, &face.sender, now, caller);
             (Seen::submit(service, now, &answer), answer.http())
         }
         (Path::Poll { work_id, .. }, None) => {
@@ -381,6 +381,28 @@ fn respond(
             (Seen::refused(Kind::Poll, now, &answer), answer.http())
         }
     }
+}
+
+/// A work is submitted, and its caller kept if it is taken.
+fn submit(
+    service: &mut Service,
+    sender: &Sender,
+    now: Tick,
+    caller: Option<Rc<Url>>,
+) -> Answer<Taken> {
+    let Some(url) = caller else {
+        return service.submit(now);
+    };
+    let mut callers = sender.callers.borrow_mut();
+    let before = service.next_call();
+    let answer = service.submit_for(now, Some(callers.number(&url)));
+    if !matches!(answer.said, Said::Refused(_) | Said::Reset { taken: false }) {
+        callers.keep(url);
+    }
+    if service.next_call() < before {
+        sender.changed.notify_one();
+    }
+    answer
 }
 
 /// Why a request is refused for what it is, before the service acts on it.

@@ -128,23 +128,7 @@ impl Grant for Word {
     }
 }
 
-impl From<Ending> for Word {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Completed => Self::Completed,
-            Ending::Failed => Self::Failed,
-        }
-    }
-}
-
 impl Word {
-    /// The body of a call: that of a poll's answer, and whose it is.
-    pub(super) fn said_of(self, id: &str, finished: Option<ServiceTime>) -> String {
-        let body = self.body(finished);
-        let rest = body.strip_prefix('{').unwrap_or_default();
-        format!(r#"{{"work_id":"{id}",{rest}"#)
-    }
-
     /// The word on the wire and in the truth file.
     pub const fn word(self) -> &'static str {
         match self {
@@ -153,6 +137,13 @@ impl Word {
             Self::Completed => "completed",
             Self::Failed => "failed",
         }
+    }
+
+    /// The body of a call that says it of a work: what a poll would say, behind the id.
+    pub(super) fn call_body(self, work_id: &str, finished: Option<ServiceTime>) -> String {
+        let body = self.body(finished);
+        let rest = body.strip_prefix('{').unwrap_or_default();
+        format!(r#"{{"work_id":"{work_id}",{rest}"#)
     }
 }
 

@@ -128,11 +128,14 @@ impl Service {
         (self.ids.name(attempt.named), finished)
     }
 
-    /// What a call has in its body, and the id in it.
-    pub fn told(&self, attempt: &Attempt) -> (String, String) {
-        let (id, finished) = self.told_by(attempt);
-        let body = Word::from(attempt.ending).said_of(&id, finished);
-        (id, body)
+    /// The same as the body of a call: JSON, the id and what a poll would say.
+    pub fn call_body(&self, attempt: &Attempt) -> String {
+        let (work_id, finished) = self.told_by(attempt);
+        let word = match attempt.ending {
+            Ending::Completed => Word::Completed,
+            Ending::Failed => Word::Failed,
+        };
+        word.call_body(&work_id, finished)
     }
 
     /// Whether this bearer token opens the service.

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 /// Who waits until when.
@@ -48,10 +48,28 @@ impl Delays {
         Tick(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Returns at `due`, or at once without touching a timer if that is past.
+    /// What the wall clock shows, in seconds of the Unix epoch: signatures have it.
+    #[expect(
+        clippy::unused_self,
+        reason = "a clock is asked by who holds the clocks of the service"
+    )]
+    pub(super) fn unix_seconds(&self) -> i64 {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who checks a signature has no other clock in common with us"
+        )]
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        i64::try_from(wall.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Returns at `due`, or at once without touching a timer if that is past; `Tick::NEVER` does
+    /// not touch one either.
     pub(super) async fn until(&self, due: Tick) {
         if due <= self.now() {
             return;
+        }
+        if due == Tick::NEVER {
+            return std::future::pending().await;
         }
         let (wake, woken) = oneshot::channel();
         let order = self.asked.replace(self.asked.get() + 1);
@@ -81,7 +99,8 @@ impl Delays {
         let now = self.now();
         let mut waiting = self.waiting.borrow_mut();
         while let Some(Reverse(first)) = waiting.peek() {
-            if first.due > now {
+            // Who does not wait any more, as with a call that was answered, is in nobody's way.
+            if first.due > now && !first.wake.is_closed() {
                 self.arm(first.due);
                 break;
             }
