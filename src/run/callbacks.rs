@@ -5,7 +5,7 @@ use super::prepare::no_key;
 use super::{Mistake, reason};
 use crate::report::{Code, Reason};
 use crate::scenario::{Base, Plan, SecretRef, SignaturePlan, UrlTo};
-use crate::shell::receiver::{Endpoint, Keys, NoReceiver, Receiver, Seen};
+use crate::shell::receiver::{Endpoint, Keys, NoReceiver, Seen};
 use crate::shell::requests::has_place_for_url;
 use crate::shell::secret::{self, Missing, Secret};
 use crate::wire::signature::Keyring;
@@ -32,19 +32,20 @@ pub(super) fn endpoint(plan: &Plan) -> Result<Option<Endpoint>, Mistake> {
                 .to_owned(),
         ));
     }
+    reach(plan, &endpoint)?;
     Ok(Some(endpoint))
 }
 
 /// Whether we answer where the built-in service is to call, which a tunnel or proxy may prevent. A
 /// service elsewhere takes ways that we cannot.
-pub(super) fn reach(plan: &Plan, receiver: &Receiver) -> Result<(), Mistake> {
+fn reach(plan: &Plan, endpoint: &Endpoint) -> Result<(), Mistake> {
     let Some(url) = &plan.observe.callback.public_url else {
         return Ok(());
     };
     if plan.target.base != Base::Simulator {
         return Ok(());
     }
-    receiver.reach().map_err(|why| {
+    endpoint.reach().map_err(|why| {
         Mistake(format!(
             "the receiver cannot be reached: found observe.callback.public_url = \"{url}\": {why}\n\
              hint: does the tunnel or proxy lead to observe.callback.listen?"

@@ -130,14 +130,10 @@ impl Venue for OverHttp {
         let (tell, told) = receiver::ways(self.shards);
         let threads = self.shards + u64::from(self.endpoint.is_some());
         let (watchdog, mut probes) = Watchdog::start(ways.clock, self.plan.seed, threads)?;
-        let receiver = match self.endpoint.zip(probes.pop_if(|_| threads > self.shards)) {
-            Some((endpoint, probes)) => {
-                let receiver = endpoint.start(&self.plan, ways.clock, tell, probes)?;
-                callbacks::reach(&self.plan, &receiver)?;
-                Some(receiver)
-            }
-            None => None,
-        };
+        let endpoint = self.endpoint.zip(probes.pop_if(|_| threads > self.shards));
+        let receiver = endpoint
+            .map(|(endpoint, probes)| endpoint.start(&self.plan, ways.clock, tell, probes))
+            .transpose()?;
         let mut threads = Vec::new();
         let ends = ways.inbounds.into_iter().zip(told).zip(probes);
         for (shard, (inbound, probes)) in ends.enumerate() {

@@ -92,8 +92,6 @@ pub struct Endpoint {
     listener: TcpListener,
     urls: CallbackUrls,
     keys: Keys,
-    /// Who sends this asks whether we are here.
-    probe: Secret,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -124,8 +122,6 @@ impl Endpoint {
             let hint = "observe.callback.public_url says how the service reaches this machine";
             return Err(listen("an address that nobody can call".into(), hint));
         }
-        let probe = drawn_token()
-            .map_err(|error| listen(error.to_string(), "no chance to draw a token"))?;
         let tls = match (&callback.tls, &keys.tls_key) {
             (Some((chain, _)), Some(key)) => Some(tls(chain, key)?),
             _ => None,
@@ -145,7 +141,6 @@ impl Endpoint {
             listener,
             urls,
             keys,
-            probe,
             tls,
         })
     }
@@ -160,6 +155,23 @@ impl Endpoint {
         &self.keys.token
     }
 
+    /// Whether it is we who are reached at the URL that the service is told. Over HTTP only; takes
+    /// some seconds at most.
+    pub fn reach(&self) -> Result<(), String> {
+        let url = self.urls.of_all();
+        let probe = drawn_token().map_err(|error| error.to_string())?;
+        let (tell, told) = oneshot::channel();
+        let caller = probe.clone();
+        // Whoever waits for it has gone only where it is not needed any more.
+        let call = move || drop(tell.send(reach::reach(&url, &caller)));
+        Builder::new()
+            .name("probe".into())
+            .spawn(call)
+            .map_err(|error| error.to_string())?;
+        self.runtime
+            .block_on(reach::answer(&self.listener, &probe, told))
+    }
+
     /// Answers from now on, and tells each shard of its works. `probes` are those of the watchdog.
     pub fn start(
         self,
@@ -169,7 +181,6 @@ impl Endpoint {
         probes: Probes,
     ) -> io::Result<Receiver> {
         let (stop, stopped) = oneshot::channel();
-        let (url, probe) = (self.urls.of_all(), self.probe.clone());
         let plan = Arc::clone(plan);
         let thread = Builder::new().name("receiver".into()).spawn(move || {
             let Self {
@@ -177,20 +188,14 @@ impl Endpoint {
                 listener,
                 urls,
                 keys,
-                probe,
                 tls,
             } = self;
             let reader = Callbacks::new(&plan.observe.callback, keys.keyring);
-            let door = Door::new(plan, clock, urls, (keys.token, probe), reader, tell);
+            let door = Door::new(plan, clock, urls, keys.token, reader, tell);
             let serve = serve(door, listener, tls, probes, stopped);
             LocalSet::new().block_on(&runtime, serve)
         })?;
-        Ok(Receiver {
-            thread,
-            stop,
-            url,
-            probe,
-        })
+        Ok(Receiver { thread, stop })
     }
 }
 
@@ -234,8 +239,6 @@ fn tls(chain: &[u8], key: &Secret) -> Result<Arc<ServerConfig>, NoReceiver> {
 pub struct Receiver {
     thread: JoinHandle<io::Result<Seen>>,
     stop: oneshot::Sender<()>,
-    url: String,
-    probe: Secret,
 }
 
 /// What the receiver saw of itself.
@@ -272,12 +275,6 @@ impl Seen {
 }
 
 impl Receiver {
-    /// Whether we answer at the URL that the service is told. Over HTTP only; blocks for some
-    /// seconds at most.
-    pub fn reach(&self) -> Result<(), String> {
-        reach::reach(&self.url, &self.probe)
-    }
-
     /// Ends it, once the shards have ended.
     pub fn stop(self) -> Result<Seen, String> {
         drop(self.stop);
@@ -336,5 +333,38 @@ impl CpuWatch {
             let share = Span(spent.0 - before.0).seconds() / now.since(then).seconds();
             self.share = self.share.max(share);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::resolve;
+
+    fn endpoint(callback: &str) -> Result<Endpoint, NoReceiver> {
+        let text = format!(
+            "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
+             duration = '1s'\n[observe]\nmode = 'both'\n[observe.callback]\n{callback}\n"
+        );
+        let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
+        let keys = Keys {
+            token: drawn_token().unwrap(),
+            keyring: None,
+            tls_key: None,
+        };
+        Endpoint::bind(&plan, keys)
+    }
+
+    #[test]
+    fn we_are_reached_where_we_listen_and_nowhere_else() {
+        let here = endpoint("").unwrap();
+        assert_eq!(here.reach(), Ok(()));
+        let url = here.urls().of_all();
+        let base = url.rsplit_once('/').unwrap().0;
+        let elsewhere = endpoint(&format!("public_url = '{base}'")).unwrap();
+        // Nobody answers at the first port as long as the second is asked.
+        assert!(elsewhere.reach().is_err());
+        drop(here);
+        assert!(elsewhere.reach().is_err());
     }
 }

@@ -1,14 +1,25 @@
 //! Callbacks over real sockets: every count of ours against the log of who called.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
 
-use crate::support::binary::{Folder, head, said};
-use crate::support::caller::{Caller, Kind, Made, SECRET};
+use plimsoll::shell::limits::raise_descriptors;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::support::binary::{Folder, Said, head, said};
+use crate::support::caller::{Caller, Habits, Kind, Made, ROUND, SECRET};
 use crate::support::host::Host;
 use crate::support::run::Run;
 
 /// Where the secret of signatures is.
 const SECRET_NAME: &str = "PLIMSOLL_TEST_WEBHOOKS";
+/// What stands in the path of every callback, where it is not drawn.
+const TOKEN: &str = "canary-Zk3v9QxW7Lr0";
+const TOKEN_NAME: &str = "PLIMSOLL_TEST_TOKEN";
 
 /// 50 works a second for two seconds, each of which lasts 0.2 s.
 fn scenario(url: &str, observe: &str) -> String {
@@ -22,17 +33,35 @@ fn scenario(url: &str, observe: &str) -> String {
     )
 }
 
-/// Runs against the caller, and hands back what it says it did.
-fn run_against(caller: Caller, observe: &str) -> (Run, Vec<Made>, u64, Folder) {
-    let host = Host::start(caller);
-    let folder = Folder::new(&scenario(&host.url(), observe));
+/// What a run against the caller left behind.
+struct Done {
+    said: Said,
+    run: Run,
+    made: Vec<Made>,
+    taken: u64,
+    folder: Folder,
+}
+
+fn run_in(folder: Folder, host: Host<Caller>) -> Done {
     let mut command = folder.run();
-    command.env(SECRET_NAME, SECRET);
+    command.env(SECRET_NAME, SECRET).env(TOKEN_NAME, TOKEN);
     let said = said(&mut command);
-    said.check(0, &[]);
+    assert!(folder.out().join("summary.json").exists(), "{said:#?}");
     let (caller, _) = host.stop();
-    let taken = caller.taken();
-    (Run::read(&folder.out()), caller.made(), taken, folder)
+    Done {
+        said,
+        run: Run::read(&folder.out()),
+        taken: caller.taken(),
+        made: caller.made(),
+        folder,
+    }
+}
+
+/// Runs against a caller of such habits, and hands back what it says it did.
+fn run_against(habits: Habits, observe: &str) -> Done {
+    let host = Host::start(Caller::new(habits));
+    let folder = Folder::new(&scenario(&host.url(), observe));
+    run_in(folder, host)
 }
 
 fn callbacks(run: &Run, name: &str) -> u64 {
@@ -109,12 +138,22 @@ fn in_mode_both_every_count_is_what_the_service_delivered() {
          [observe.callback]\nmax_body = \"4KiB\"\nlinger = \"5s\"\npark_for = \"2s\"\n\
          signature = {{ scheme = \"standard\", secrets = [\"env:{SECRET_NAME}\"] }}\n"
     );
-    let (run, made, taken, folder) = run_against(Caller::new(true), &observe);
+    let habits = Habits {
+        signs: true,
+        ..Habits::default()
+    };
+    let Done {
+        said,
+        run,
+        made,
+        taken,
+        folder,
+    } = run_against(habits, &observe);
+    said.check(0, &[]);
     run.check_books();
     check_counts(&run, &made, true);
     // Each work was polled to its own end, and told by its callback, but for those that had none.
-    let terminal = made.iter().filter(|made| is_terminal(made));
-    let told: BTreeSet<u64> = terminal.map(|made| made.seq).collect();
+    let told = told(&made);
     let pairs = rows(&folder, "pairs.csv");
     let paired: BTreeSet<u64> = pairs
         .iter()
@@ -125,13 +164,240 @@ fn in_mode_both_every_count_is_what_the_service_delivered() {
     let both = first("pairs_callback_first") + first("pairs_poll_first");
     assert_eq!(both, told.len() as u64);
     assert_eq!(run.ledger("accepted"), taken);
-    assert_eq!(run.ledger("failed"), taken / 20);
-    assert_eq!(run.ledger("completed"), taken - taken / 20);
+    assert_eq!(run.ledger("failed"), taken / ROUND);
+    assert_eq!(run.ledger("completed"), taken - taken / ROUND);
     let calls = rows(&folder, "callbacks.csv").len() as u64;
     assert_eq!(calls, first("callbacks"));
     let receiver = &run.summary["callbacks"]["receiver"];
     assert!(
         receiver["most_at_once"].as_u64().unwrap() >= 1,
         "{receiver}"
+    );
+}
+
+/// The first terminal calls of works, as far as there are any.
+fn told(made: &[Made]) -> BTreeSet<u64> {
+    let terminal = made.iter().filter(|made| is_terminal(made));
+    terminal.map(|made| made.seq).collect()
+}
+
+#[test]
+fn a_url_of_its_own_in_a_header_leads_to_each_work_and_a_sweep_finds_the_rest() {
+    let observe = "[observe]\nmode = \"hybrid\"\ndeadline = \"3s\"\n\
+                   [observe.callback]\nurl = \"header\"\nfind = \"url\"\nmax_body = \"4KiB\"\n";
+    let done = run_against(Habits::default(), observe);
+    done.said.check(0, &[]);
+    let run = &done.run;
+    run.check_books();
+    let works = told(&done.made);
+    let count = |name| callbacks(run, name);
+    assert_eq!(count("callbacks_first"), works.len() as u64);
+    // Those without a call were asked for, each once it was overdue.
+    let without = done.taken - works.len() as u64;
+    assert!(without > 0);
+    assert_eq!(count("callbacks_overdue"), without);
+    assert_eq!(count("callbacks_swept"), without);
+    assert_eq!(run.request("polls"), without);
+    assert_eq!(run.ledger("completed") + run.ledger("failed"), done.taken);
+    // Whose it is the URL says: whatever id stands in the body.
+    assert_eq!(run.anomaly("unknown_work"), 0);
+    let strangers = done.made.iter().filter(|made| made.kind == Kind::Stranger);
+    let strangers = strangers.count() as u64;
+    let terminal = done.made.iter().filter(|made| is_terminal(made)).count() as u64;
+    let duplicates = terminal + strangers - works.len() as u64;
+    assert_eq!(run.anomaly("duplicate_callback"), duplicates);
+    // A path that is one character longer fits no work.
+    let bad = done.made.iter().filter(|made| made.kind == Kind::BadToken);
+    assert_eq!(count("receiver_bad_token"), bad.count() as u64);
+}
+
+#[test]
+fn what_the_receiver_refuses_on_purpose_is_told_again_until_it_is_taken() {
+    let observe = "[observe]\nmode = \"callback\"\n\
+                   [observe.callback]\nmax_body = \"4KiB\"\nlinger = \"5s\"\n\
+                   [[observe.callback.faults]]\nkind = \"status\"\nratio = 0.3\n\
+                   [[observe.callback.faults]]\nkind = \"reset\"\nratio = 0.1\n\
+                   [[observe.callback.faults]]\nkind = \"slow\"\ndelay = \"50ms\"\nratio = 0.2\n";
+    let habits = Habits {
+        retries: 30,
+        ..Habits::default()
+    };
+    let host = Host::start(Caller::new(habits));
+    let text = scenario(&host.url(), observe).replace("limit = \"30s\"", "limit = \"6s\"");
+    let done = run_in(Folder::new(&text), host);
+    done.said.check(0, &[]);
+    let run = &done.run;
+    run.check_books();
+    let (refused, taken): (Vec<&Made>, Vec<&Made>) = (done.made.iter())
+        .filter(|made| !matches!(made.kind, Kind::BadToken | Kind::TooLong | Kind::Get))
+        .partition(|made| made.status != Some(200));
+    let resets = refused.iter().filter(|made| made.status.is_none()).count();
+    let busy = refused
+        .iter()
+        .filter(|made| made.status == Some(503))
+        .count();
+    assert!(resets > 0 && busy > 0, "{resets} {busy}");
+    assert_eq!(resets + busy, refused.len());
+    let count = |name| callbacks(run, name);
+    assert_eq!(count("callbacks"), (refused.len() + taken.len()) as u64);
+    assert_eq!(count("callbacks_refused"), refused.len() as u64);
+    let strangers = taken.iter().filter(|made| made.kind == Kind::Stranger);
+    assert_eq!(run.anomaly("unknown_work"), strangers.count() as u64);
+    // Every work that was told of was told in the end.
+    assert_eq!(count("callbacks_first"), told(&done.made).len() as u64);
+    assert_eq!(run.request("polls"), 0);
+    let again = run.summary["callbacks"]["attempts"].as_array().unwrap();
+    assert!(again.len() > 1, "{again:?}");
+}
+
+#[test]
+fn a_thousand_slow_connections_leave_the_receiver_answering() {
+    // The slow ones are ours.
+    raise_descriptors();
+    let observe = "[observe]\nmode = \"both\"\n\
+                   [observe.callback]\nmax_body = \"4KiB\"\nconnections = 200\nlinger = \"5s\"\n\
+                   park_for = \"2s\"\n";
+    let habits = Habits {
+        slow_connections: 1_000,
+        ..Habits::default()
+    };
+    let done = run_against(habits, observe);
+    done.said.check(0, &[]);
+    check_counts(&done.run, &done.made, false);
+    let calls = done.made.len() as u64;
+    let evicted = callbacks(&done.run, "receiver_evicted");
+    assert!((800..=1_000 + calls).contains(&evicted), "{evicted}");
+    let most = &done.run.summary["callbacks"]["receiver"]["most_connections"];
+    assert_eq!(most, 200);
+}
+
+#[test]
+fn a_receiver_without_room_makes_the_run_invalid() {
+    let observe = "[observe]\nmode = \"both\"\n\
+                   [observe.callback]\nconnections = 2\nlinger = \"5s\"\n\
+                   [[observe.callback.faults]]\nkind = \"slow\"\ndelay = \"1s\"\n";
+    let done = run_against(Habits::default(), observe);
+    done.said.check(3, &[]);
+    let reasons = &done.run.summary["validity"]["reasons"];
+    assert_eq!(reasons[0]["code"], "receiver", "{reasons}");
+    let turned_away = done
+        .made
+        .iter()
+        .filter(|made| made.status.is_none())
+        .count();
+    assert!(turned_away > 0);
+}
+
+#[test]
+fn the_token_is_shown_nowhere_whatever_a_service_says_again() {
+    let observe = format!(
+        "[observe]\nmode = \"both\"\n\
+         [observe.callback]\ntoken = \"env:{TOKEN_NAME}\"\nmax_body = \"4KiB\"\n"
+    );
+    let habits = Habits {
+        echoes: true,
+        ..Habits::default()
+    };
+    let done = run_against(habits, &observe);
+    done.said.check(0, &[]);
+    done.folder.check_shows_nowhere(TOKEN, &done.said);
+    let failures = fs::read_to_string(done.folder.out().join("failures.jsonl")).unwrap();
+    assert!(failures.contains("says"), "{failures}");
+}
+
+#[test]
+fn callbacks_come_over_tls_where_there_is_a_certificate() {
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate = certified.cert.pem();
+    let mut roots = RootCertStore::empty();
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    roots.add(der).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trusting = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let habits = Habits {
+        trusts: Some(Arc::new(trusting)),
+        ..Habits::default()
+    };
+    let host = Host::start(Caller::new(habits));
+    let observe = "[observe]\nmode = \"both\"\n\
+                   [observe.callback]\nmax_body = \"4KiB\"\nlinger = \"5s\"\npark_for = \"2s\"\n\
+                   tls_cert = \"cert.pem\"\ntls_key = \"file:key.pem\"\n";
+    let folder = Folder::new(&scenario(&host.url(), observe));
+    fs::write(folder.path("cert.pem"), certificate).unwrap();
+    fs::write(
+        folder.path("key.pem"),
+        certified.signing_key.serialize_pem(),
+    )
+    .unwrap();
+    let done = run_in(folder, host);
+    done.said.check(0, &[]);
+    check_counts(&done.run, &done.made, false);
+}
+
+#[test]
+fn what_cannot_be_is_said_before_the_load() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let check = |callback: &str, more: &str, texts: &[&str]| {
+        let text = format!(
+            "{}{more}\n[[load]]\nrate = \"1/s\"\nduration = \"1s\"\n\
+             [observe]\nmode = \"both\"\n[observe.callback]\n{callback}\n",
+            head("simulator")
+        );
+        let folder = Folder::new(&text);
+        let mut command = folder.run();
+        command.env(TOKEN_NAME, "short");
+        let said = said(&mut command);
+        said.check(2, texts);
+        said.check(2, &["hint: "]);
+        assert!(!folder.out().exists());
+    };
+    check(
+        &format!("listen = \"{taken}\""),
+        "",
+        &["observe.callback.listen", &taken.to_string(), "port taken"],
+    );
+    check(
+        "listen = \"here\"",
+        "",
+        &["\"here\"", "an address and a port"],
+    );
+    check(
+        "listen = \"0.0.0.0:0\"",
+        "",
+        &["nobody can call", "public_url"],
+    );
+    let token = format!("token = \"env:{TOKEN_NAME}\"");
+    check(&token, "", &["could be guessed", "16"]);
+    check("token = \"env:NOT_THERE\"", "", &["NOT_THERE", "not set"]);
+    check(
+        "signature = { scheme = \"standard\", secrets = [\"env:NOT_THERE\"] }",
+        "",
+        &["observe.callback.signature.secrets"],
+    );
+    check(
+        "field = \"/a/b\"",
+        "[simulator]\ncallback = { field = \"/c\" }",
+        &["observe.callback.field", "simulator.callback.field"],
+    );
+    check(
+        "field = \"/seq/url\"",
+        "",
+        &["no place for the URL", "/seq/url"],
+    );
+    check(
+        "public_url = \"https://hooks.example\"",
+        "",
+        &["plain HTTP", "public_url"],
+    );
+    // Somebody listens there, and never answers as we do.
+    check(
+        &format!("public_url = \"http://{taken}\""),
+        "",
+        &["cannot be reached", &taken.to_string()],
     );
 }

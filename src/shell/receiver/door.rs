@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,7 +25,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
 use super::places::{Places, Seat, State, Watched, assign};
-use super::reach::PROBE;
 use super::{Seen, Strays};
 use crate::engine::Input;
 use crate::engine::peers::callback_home;
@@ -49,7 +48,6 @@ pub(super) struct Door {
     clock: RunClock,
     urls: CallbackUrls,
     token: Secret,
-    probe: Secret,
     reader: Callbacks,
     tell: Vec<Sender<Input>>,
     places: Rc<RefCell<Places>>,
@@ -77,7 +75,7 @@ impl Door {
         plan: Arc<Plan>,
         clock: RunClock,
         urls: CallbackUrls,
-        (token, probe): (Secret, Secret),
+        token: Secret,
         reader: Callbacks,
         tell: Vec<Sender<Input>>,
     ) -> Self {
@@ -87,7 +85,6 @@ impl Door {
             clock,
             urls,
             token,
-            probe,
             reader,
             tell,
             places: Rc::new(RefCell::new(places)),
@@ -167,10 +164,6 @@ impl Door {
             self.stray(|strays| strays.bad_token += 1);
             return Reply::Status(StatusCode::NOT_FOUND);
         };
-        let probed = head.headers.get(PROBE).map(HeaderValue::as_bytes);
-        if probed == Some(self.probe.expose().as_bytes()) {
-            return Reply::Status(StatusCode::NO_CONTENT);
-        }
         let wrong = match &body {
             _ if head.method != Method::POST && head.method != Method::PUT => {
                 Some(StatusCode::METHOD_NOT_ALLOWED)

@@ -4,16 +4,19 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use url::Url;
 
 use crate::shell::secret::Secret;
 
 /// The header of the one request that is no callback. Its value is drawn anew for each run.
-pub(super) const PROBE: &str = "plimsoll-probe";
+const PROBE: &str = "plimsoll-probe";
 /// How long a tunnel may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most of an answer that is looked at.
-const ANSWER: u64 = 4_096;
+/// The most of a request or an answer that is looked at.
+const HEAD: u16 = 4_096;
 
 /// Calls a URL as the built-in service would: over HTTP, past every proxy. Blocks for as long as
 /// that takes, and some seconds at most.
@@ -27,6 +30,33 @@ pub(super) fn reach(url: &str, probe: &Secret) -> Result<(), String> {
         (_, Some(204)) => Ok(()),
         (_, Some(status)) => Err(format!("somebody else answers there, {status}")),
         _ => Err("what answers there speaks no HTTP".to_owned()),
+    }
+}
+
+/// Answers whoever calls, one after the other, until it is known whether the probe got through.
+pub(super) async fn answer(
+    listener: &TcpListener,
+    probe: &Secret,
+    mut told: oneshot::Receiver<Result<(), String>>,
+) -> Result<(), String> {
+    loop {
+        let answered = async {
+            let (mut stream, _) = listener.accept().await?;
+            let mut head = vec![0; HEAD.into()];
+            let length = stream.read(&mut head).await?;
+            let status = if probe.stands_in(&head[..length]) {
+                "204 No Content"
+            } else {
+                "404 Not Found"
+            };
+            let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await
+        };
+        tokio::select! {
+            told = &mut told => return told.unwrap_or_else(|_| Err("the probe died".to_owned())),
+            // That of a stranger may break.
+            _ = answered => {}
+        }
     }
 }
 
@@ -47,6 +77,6 @@ fn ask(url: &Url, probe: &Secret) -> io::Result<Vec<u8>> {
     );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    stream.take(ANSWER).read_to_end(&mut answer)?;
+    stream.take(HEAD.into()).read_to_end(&mut answer)?;
     Ok(answer)
 }

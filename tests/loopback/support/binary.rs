@@ -43,6 +43,25 @@ impl Folder {
         self.path("out")
     }
 
+    /// Neither what was said nor any file of the folder holds a secret.
+    pub(crate) fn check_shows_nowhere(&self, secret: &str, said: &Said) {
+        let shown = format!("{}{}", said.stdout, said.stderr);
+        assert!(!shown.contains(secret), "{shown}");
+        let mut folders = vec![self.path(".")];
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                let place = path.display();
+                assert!(!text.contains(secret), "the secret is in {place}: {text}");
+            }
+        }
+    }
+
     /// `plimsoll run`, ready to be started, into the run directory.
     pub(crate) fn run(&self) -> Command {
         let mut command = self.command(&["run", "scenario.toml", "--out", "out"]);

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use standardwebhooks::Webhook;
 use url::Url;
@@ -52,20 +54,48 @@ pub(crate) struct Made {
 }
 
 /// What becomes of a work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Life {
     /// When it ends, in seconds of the epoch.
     ends: f64,
     fails: bool,
+    /// What it says beside its state.
+    says: Option<String>,
+}
+
+impl Life {
+    fn more(&self) -> String {
+        match &self.says {
+            Some(text) => format!(r#", "says": "{text}""#),
+            None => String::new(),
+        }
+    }
+}
+
+/// How it calls.
+#[derive(Clone, Default)]
+pub(crate) struct Habits {
+    /// It signs.
+    pub(crate) signs: bool,
+    /// It calls again where the answer is none, or 5xx, up to so many times.
+    pub(crate) retries: u32,
+    /// Before its first call it opens so many connections, and sends a byte on each.
+    pub(crate) slow_connections: usize,
+    /// It says the URL that it is to call again in each answer.
+    pub(crate) echoes: bool,
+    /// Whom it believes where it calls over TLS.
+    pub(crate) trusts: Option<Arc<ClientConfig>>,
 }
 
 /// The service. What it does with a work is a function of the number of the arrival.
 pub(crate) struct Caller {
+    habits: Habits,
     lives: BTreeMap<String, Life>,
     log: Sender<Made>,
     made: Receiver<Made>,
     callers: Vec<JoinHandle<()>>,
-    is_signing: bool,
+    /// Connections that are open and say nothing more.
+    slow: Vec<TcpStream>,
 }
 
 /// Numbers of arrivals after which everything begins anew.
@@ -106,14 +136,15 @@ fn is_early(seq: u64) -> bool {
 }
 
 impl Caller {
-    pub(crate) fn new(is_signing: bool) -> Self {
+    pub(crate) fn new(habits: Habits) -> Self {
         let (log, made) = channel();
         Self {
             lives: BTreeMap::new(),
             log,
             made,
             callers: Vec::new(),
-            is_signing,
+            slow: Vec::new(),
+            habits,
         }
     }
 
@@ -132,11 +163,6 @@ impl Caller {
     fn submit(&mut self, request: &Request) -> Reply {
         let seq = request.seq();
         let id = format!("work_{seq:04}");
-        let life = Life {
-            ends: request.at + LIFE.as_secs_f64(),
-            fails: seq % ROUND == 1,
-        };
-        self.lives.insert(id.clone(), life);
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let url = body["callback_url"].as_str();
         let url = url.unwrap_or(request.header("x-callback-url")).to_owned();
@@ -144,15 +170,26 @@ impl Caller {
             seq,
             id: id.clone(),
             url: Url::parse(&url).unwrap(),
-            is_signing: self.is_signing,
+            habits: self.habits.clone(),
             log: self.log.clone(),
         };
+        while self.slow.len() < self.habits.slow_connections {
+            let mut slow = line.connect().unwrap();
+            slow.write_all(b"P").unwrap();
+            self.slow.push(slow);
+        }
+        let life = Life {
+            ends: request.at + LIFE.as_secs_f64(),
+            fails: seq % ROUND == 1,
+            says: self.habits.echoes.then_some(url),
+        };
+        self.lives.insert(id.clone(), life.clone());
         if is_early(seq) {
             line.call_all();
         } else {
             self.callers.push(thread::spawn(move || line.call_all()));
         }
-        answer(202, &[], format!(r#"{{"work_id": "{id}"}}"#))
+        answer(202, &[], format!(r#"{{"work_id": "{id}"{}}}"#, life.more()))
     }
 }
 
@@ -162,13 +199,17 @@ impl Service for Caller {
             return self.submit(request);
         }
         let id = request.target.rsplit('/').next().unwrap();
-        let life = self.lives[id];
+        let life = &self.lives[id];
         let word = match (request.at >= life.ends, life.fails) {
             (false, _) => "running",
             (true, false) => "completed",
             (true, true) => "failed",
         };
-        answer(200, &[], format!(r#"{{"status": "{word}"}}"#))
+        answer(
+            200,
+            &[],
+            format!(r#"{{"status": "{word}"{}}}"#, life.more()),
+        )
     }
 }
 
@@ -177,7 +218,7 @@ struct Line {
     seq: u64,
     id: String,
     url: Url,
-    is_signing: bool,
+    habits: Habits,
     log: Sender<Made>,
 }
 
@@ -190,20 +231,39 @@ impl Line {
         for (wait, kind, delivery) in script(self.seq) {
             thread::sleep(wait);
             let delivery = format!("msg_{}_{delivery}", self.seq);
-            let status = self.call(kind, &delivery);
-            let made = Made {
-                seq: self.seq,
-                kind,
-                delivery,
-                is_early: is_early(self.seq),
-                status,
-            };
-            self.log.send(made).unwrap();
+            for _ in 0..=self.habits.retries {
+                let status = self.call(kind, &delivery);
+                let made = Made {
+                    seq: self.seq,
+                    kind,
+                    delivery: delivery.clone(),
+                    is_early: is_early(self.seq),
+                    status,
+                };
+                self.log.send(made).unwrap();
+                if status.is_some_and(|status| status < 500) {
+                    break;
+                }
+            }
         }
     }
 
+    fn connect(&self) -> Option<TcpStream> {
+        let address = self.url.socket_addrs(|| None).unwrap()[0];
+        let stream = TcpStream::connect(address).ok()?;
+        let patience = Some(Duration::from_secs(10));
+        stream.set_read_timeout(patience).unwrap();
+        Some(stream)
+    }
+
     fn call(&self, kind: Kind, delivery: &str) -> Option<u16> {
-        let said = |id: &str, word: &str| format!(r#"{{"work_id":"{id}","status":"{word}"}}"#);
+        let says = if self.habits.echoes {
+            format!(r#","says":"{}""#, self.url)
+        } else {
+            String::new()
+        };
+        let said =
+            |id: &str, word: &str| format!(r#"{{"work_id":"{id}","status":"{word}"{says}}}"#);
         let body = match kind {
             Kind::Failed => said(&self.id, "failed"),
             Kind::Running => said(&self.id, "running"),
@@ -218,7 +278,7 @@ impl Line {
             _ => ("POST", self.url.path().to_owned()),
         };
         let mut lines = vec![format!("webhook-id: {delivery}")];
-        if self.is_signing {
+        if self.habits.signs {
             let now = jiff::Timestamp::now().as_second();
             let secret = match kind {
                 Kind::Forged => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -229,19 +289,30 @@ impl Line {
             lines.push(format!("webhook-timestamp: {now}"));
             lines.push(format!("webhook-signature: {code}"));
         }
-        let address = self.url.socket_addrs(|| None).unwrap()[0];
-        let mut stream = TcpStream::connect(address).ok()?;
-        let patience = Some(Duration::from_secs(10));
-        stream.set_read_timeout(patience).unwrap();
+        let stream = self.connect()?;
         let text = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\
              {}\r\n\r\n{body}",
             body.len(),
             lines.join("\r\n"),
         );
-        stream.write_all(text.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse().ok()
+        match &self.habits.trusts {
+            None => exchange(stream, &text),
+            Some(config) => {
+                let name = "localhost".try_into().unwrap();
+                let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+                exchange(StreamOwned::new(tls, stream), &text)
+            }
+        }
     }
+}
+
+/// The status of the answer; none if there is none.
+fn exchange(mut stream: impl Read + Write, text: &str) -> Option<u16> {
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    // How the connection ends does not matter, once the answer is there.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
 }
