@@ -18,15 +18,6 @@ pub(super) fn endpoint(plan: &Plan) -> Result<Option<Endpoint>, Mistake> {
     if !plan.observe.mode.hears_callbacks() {
         return Ok(None);
     }
-    if plan.target.base == Base::Simulator {
-        return Err(Mistake(format!(
-            "the built-in service does not call back over HTTP in this version: found observe.mode = \
-             \"{}\"\n\
-             hint: plimsoll run --virtual plays the scenario with callbacks; --set observe.mode=poll \
-             runs it without",
-            plan.observe.mode.word()
-        )));
-    }
     knows_where(plan)?;
     let endpoint = Endpoint::bind(plan, keys(plan)?).map_err(|no: NoReceiver| {
         Mistake(format!(

@@ -197,10 +197,6 @@ impl Bench<'_> {
         } else {
             let (candidate, _) = teller(&candidates, &scenarios)?;
             for (candidate, scenario) in candidates.iter().zip(&scenarios) {
-                // Over HTTP callbacks are not received yet.
-                if scenario.plan.observe.mode.hears_callbacks() && !self.options.virtual_time {
-                    continue;
-                }
                 let (run, report) = self.run(candidate, scenario)?;
                 if scenario.plan.observe.mode == Mode::Callback {
                     dispersion = dispersion_of(&report);

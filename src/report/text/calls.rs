@@ -143,10 +143,14 @@ fn bursts(report: &Report) -> Option<String> {
 /// What a team has to provide for a receiver of its own.
 fn receiver(report: &Report) -> Option<String> {
     let receiver = report.facts.receiver?;
+    let mean = if receiver.mean_at_once < 0.01 {
+        "less than 0.01".to_owned()
+    } else {
+        number::plain(receiver.mean_at_once)
+    };
     Some(format!(
-        "the receiver had {} at once at most ({} on the average) on {}, and took {} of CPU",
+        "the receiver had {} at once at most ({mean} on the average) on {}, and took {} of CPU",
         number::counted(receiver.most_at_once, "callback"),
-        number::plain(receiver.mean_at_once),
         number::counted(receiver.most_connections, "connection"),
         number::time(receiver.cpu.seconds()),
     ))
