@@ -48,7 +48,8 @@ pub enum Command {
     /// Run the simulated intake service alone, for any client
     #[command(after_help = "Examples:\n  \
         plimsoll sim\n  \
-        plimsoll sim scenarios/spike.toml --listen 127.0.0.1:9000 --truth truth.csv")]
+        plimsoll sim scenarios/spike.toml --listen 127.0.0.1:9000 --truth truth.csv\n  \
+        plimsoll sim --callback-url http://127.0.0.1:9000/callbacks")]
     Sim(Sim),
     /// Is a scenario valid, and what will it do
     #[command(after_help = "Example:\n  plimsoll check scenarios/quickstart.toml")]

@@ -76,6 +76,7 @@ pub struct Sending {
 }
 
 const _: () = assert!(size_of::<(Tick, u64, Attempt)>() == 64);
+const _: () = assert!(size_of::<Made>() == 80);
 
 /// The calls of one service.
 #[derive(Debug)]

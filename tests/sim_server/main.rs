@@ -1,6 +1,9 @@
 //! The simulated service over real sockets, seen by a client that shares no code with it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod callbacks;
+mod receiver;
+
 use plimsoll::scenario::{Bucket, Law, Rate, RateScope, SimCallback, SimPlan, Window};
 use plimsoll::shell::sim_command::{SimCommand, serve_until};
 use plimsoll::shell::sim_server::{SimSecrets, SimServer};
@@ -87,6 +90,12 @@ impl Client {
 
     fn submit(&mut self) -> io::Result<Reply> {
         self.send("POST", "/v1/intake/demo", "Bearer user.x", OBJECT)
+    }
+
+    /// With more lines of a header, and a body of one's own.
+    fn submit_as(&mut self, headers: &str, body: &str) -> io::Result<Reply> {
+        let key = format!("Bearer user.x\r\n{headers}");
+        self.send("POST", "/v1/intake/demo", key.trim_end(), body)
     }
 
     fn poll(&mut self, id: &str) -> io::Result<Reply> {
@@ -512,6 +521,12 @@ impl Write for Lines {
     }
 }
 
+fn address_in(greeting: &str) -> SocketAddr {
+    let start = greeting.find("127.0.0.1:").unwrap();
+    let rest = greeting[start..].split(['/', ',']).next();
+    rest.unwrap().parse().unwrap()
+}
+
 #[test]
 fn the_command_says_where_it_listens_and_leaves_the_truth() {
     let directory = tempfile::tempdir().unwrap();
@@ -534,13 +549,7 @@ fn the_command_says_where_it_listens_and_leaves_the_truth() {
         )
     });
     let greeting = heard.recv().unwrap();
-    let start = greeting.find("127.0.0.1:").unwrap();
-    let addr = greeting[start..]
-        .split(['/', ','])
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let addr = address_in(&greeting);
     assert!(greeting.contains("curl -i"), "{greeting}");
     let taken = Client::new(addr).submit().unwrap();
     stop.send(()).unwrap();
