@@ -229,8 +229,11 @@ fn serve(flags: &Sim, out: &mut impl Write) -> Result<u8, Mistake> {
             .into(),
     };
     let secrets = run::sim_secrets(&plan.simulator)?;
+    let mut service = plan.simulator.clone();
+    // Alone it does not know how its callers learn of ends.
+    service.callback.calls = true;
     let command = SimCommand {
-        plan: plan.simulator.clone(),
+        plan: service,
         seed: plan.seed,
         listen: flags.listen,
         truth: flags.truth.clone(),

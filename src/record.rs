@@ -10,7 +10,9 @@ pub mod bursts;
 pub mod calls;
 pub mod counted;
 pub mod disturbance;
+mod grid;
 pub mod interval;
+pub mod lags;
 pub mod ledger;
 pub mod merge;
 pub mod row;
@@ -22,6 +24,7 @@ pub mod windows;
 use hdrhistogram::Histogram;
 
 use crate::time::{Span, Tick};
+use crate::work::ServiceTime;
 use interval::{Calls, Interval, Seen};
 use ledger::{Count, Counts, Gauges};
 use stamps::Stamps;
@@ -385,6 +388,11 @@ impl Recorder {
     /// A callback was read.
     pub fn call(&mut self, at: Tick) {
         self.calls.cells.add(at);
+    }
+
+    /// The first callback of a work was read, which says when the work ended.
+    pub fn lag(&mut self, at: Tick, stamp: ServiceTime) {
+        self.calls.lags.count(at, stamp);
     }
 
     /// The attempt of this number about a work came so long after the one before.

@@ -5,6 +5,7 @@
 //! run goes on, and `rebuild` makes a [`Snapshot`] from those files again.
 
 pub mod binomial;
+pub mod call_lags;
 pub mod calls;
 pub mod cost;
 pub mod csv;
@@ -36,6 +37,8 @@ use crate::record::snapshot::Snapshot;
 use crate::scenario::{Base, Lane, Mode, Plan, Slo, ValidityLimits};
 use crate::time::Span;
 use binomial::float;
+use call_lags::{CallLags, NoLags};
+use calls::Attempt;
 pub use cost::{Cost, Memory};
 use poll_ages::{Looks, PollAtAges};
 use quantiles::Sample;
@@ -361,6 +364,25 @@ impl Report {
             self.snapshot.bursts.until(self.snapshot.end)
         } else {
             Vec::new()
+        }
+    }
+
+    /// How long after the one before each attempt to tell of a work came; nothing without
+    /// `callbacks.csv`, from which it is made again.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        if self.facts.has_rows {
+            calls::attempts(&self.snapshot.attempts)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// How late callbacks came; not known without `callbacks.csv`, from which it is made again.
+    pub fn call_lags(&self) -> Result<CallLags, NoLags> {
+        if self.facts.has_rows {
+            CallLags::of(&self.snapshot)
+        } else {
+            Err(NoLags::NoRows)
         }
     }
 

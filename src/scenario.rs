@@ -415,6 +415,9 @@ pub struct SimCallback {
     pub concurrency: u32,
     /// How it signs, if it does.
     pub signature: Option<SignaturePlan>,
+    /// It calls at all: not where a run learns of ends by polls alone, as what a submit says may be
+    /// a copy of what a real one said.
+    pub calls: bool,
     /// Where a call names its work: what `observe.callback.find` says, as nobody else listens.
     pub find: Find,
 }
@@ -448,6 +451,7 @@ impl SimCallback {
             timeout: Span::from_secs(15),
             concurrency: 0,
             signature: None,
+            calls: true,
             find: Find::Body(Pointer("/work_id".into())),
         }
     }

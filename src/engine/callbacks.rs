@@ -348,6 +348,9 @@ impl Engine {
             CallKind::NotAccepted => Count::CallbacksUnaccepted,
             CallKind::UnknownWork => Anomaly::UnknownWork.into(),
         });
+        if let (CallKind::First, Some(finished)) = (row.kind, row.finished) {
+            self.recorder.lag(row.at, finished);
+        }
         if row.after_settlement {
             self.recorder.count(Anomaly::CallbackAfterSettlement.into());
         }
@@ -406,6 +409,10 @@ fn row(at: Tick, notice: &CallbackNotice, kind: CallKind) -> CallRow {
         since_last: None,
         ending: match &notice.said {
             CallbackSaid::Terminal(terminal) => Some(terminal.ending),
+            CallbackSaid::Open { .. } | CallbackSaid::Nothing => None,
+        },
+        finished: match &notice.said {
+            CallbackSaid::Terminal(terminal) => terminal.finished,
             CallbackSaid::Open { .. } | CallbackSaid::Nothing => None,
         },
         delivery: notice.delivery,

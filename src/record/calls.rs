@@ -2,7 +2,7 @@
 //! told both ways, for `pairs.csv`.
 
 use crate::time::{Span, Tick};
-use crate::work::{Ending, WorkId};
+use crate::work::{Ending, ServiceTime, WorkId};
 
 /// What a callback was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct CallRow {
     pub since_last: Option<Span>,
     /// How it says that the work ended.
     pub ending: Option<Ending>,
+    /// When its work ended, as the clock of the service has it.
+    pub finished: Option<ServiceTime>,
     /// A hash of its delivery id.
     pub delivery: Option<u64>,
     /// Whether its signature fits, where callbacks are signed.

@@ -3,6 +3,7 @@
 use super::Histograms;
 use super::attempts::Attempts;
 use super::bursts::Cells;
+use super::lags::Lags;
 use super::ledger::{Counts, Gauges};
 use super::stamps::Stamps;
 use super::stints::Stints;
@@ -41,6 +42,8 @@ pub struct Calls {
     pub cells: Cells,
     /// How long after the one before about the same work.
     pub attempts: Attempts,
+    /// How late, where the service stamps the ends of works.
+    pub lags: Lags,
 }
 
 impl Calls {
@@ -48,6 +51,7 @@ impl Calls {
     pub fn merge(&mut self, other: &Self) {
         self.cells.merge(&other.cells);
         self.attempts.merge(&other.attempts);
+        self.lags.merge(&other.lags);
     }
 }
 

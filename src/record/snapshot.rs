@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attempts::Attempts;
 use super::bursts::Bursts;
+use super::lags::Lags;
 use super::ledger::{Count, Counts, Gauges, balance};
 use super::{CATALOGUE, Histograms, blocks::Blocks, interval::Interval};
 use crate::time::{Span, Tick};
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub bursts: Bursts,
     /// How long after the one before each attempt came.
     pub attempts: Attempts,
+    /// How late callbacks came, where the service stamps the ends of works.
+    pub lags: Lags,
     /// Open, expired and lost works by their last status word.
     pub stuck: BTreeMap<Box<str>, u64>,
     /// The most works that were in the backlog at the end of an interval.
@@ -55,6 +58,7 @@ impl Snapshot {
         self.seen.add(interval.end(), &interval.seen);
         self.bursts.add(&interval.calls.cells);
         self.attempts.merge(&interval.calls.attempts);
+        self.lags.merge(&interval.calls.lags);
         self.most_backlog = self.most_backlog.max(interval.gauges.backlog);
         if interval.end() >= self.end {
             self.gauges = interval.gauges;

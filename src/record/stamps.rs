@@ -5,16 +5,10 @@
 //! the run, and all of them together bound it closely (Moon, Skelly and Towsley, INFOCOM 1999, for
 //! a clock that does not drift).
 
-use std::collections::BTreeMap;
-
+use super::grid::Grid;
 use super::windows::Happening;
 use crate::time::Tick;
 use crate::work::ServiceTime;
-
-/// Different stamps at most; beyond it they are counted on a grid twice as coarse.
-const MOST: usize = 16_384;
-/// The finest grid, in microseconds.
-const FINEST: i64 = 16;
 
 /// What the service's clock showed at the origin of the run, in microseconds of its epoch: not less
 /// than the one, not more than the other. Where they are the wrong way round, the stamps contradict
@@ -37,27 +31,40 @@ pub struct Stamp {
     pub from: i64,
 }
 
-/// Ends by the service's clock, counted on a grid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamps {
-    /// The grid, in microseconds.
-    width: i64,
-    /// To how many microseconds the clock tells: a second, or a decimal part of one.
-    resolution: i64,
-    /// As if the clock told the microsecond.
-    bounds: Option<ClockBounds>,
-    counted: BTreeMap<Stamp, u64>,
+/// To how many microseconds a clock tells: a second, or a decimal part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Resolution(i64);
+
+impl Default for Resolution {
+    fn default() -> Self {
+        Self(1_000_000)
+    }
 }
 
-impl Default for Stamps {
-    fn default() -> Self {
-        Self {
-            width: FINEST,
-            resolution: 1_000_000,
-            bounds: None,
-            counted: BTreeMap::new(),
+impl Resolution {
+    /// The clock has shown this.
+    pub(super) const fn see(&mut self, shown: ServiceTime) {
+        while shown.0 % self.0 != 0 {
+            self.0 /= 10;
         }
     }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0 = self.0.min(other.0);
+    }
+
+    pub(super) const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+/// Ends by the service's clock, counted on a grid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    grid: Grid<Happening>,
+    resolution: Resolution,
+    /// As if the clock told the microsecond.
+    bounds: Option<ClockBounds>,
 }
 
 impl Stamps {
@@ -65,9 +72,7 @@ impl Stamps {
     pub fn count(&mut self, what: Happening, stamp: ServiceTime, [sent, open, ended]: [Tick; 3]) {
         let micros = |tick: Tick| i64::try_from(tick.0 / 1_000).unwrap_or(i64::MAX);
         let since = |tick| stamp.0.saturating_sub(micros(tick));
-        while stamp.0 % self.resolution != 0 {
-            self.resolution /= 10;
-        }
+        self.resolution.see(stamp);
         // Our ticks are cut to the microsecond: the end may be one later.
         let bounds = ClockBounds {
             least: since(ended).saturating_sub(1),
@@ -87,28 +92,17 @@ impl Stamps {
 
     /// The clock tells so much and may tell more.
     pub fn resolve(&mut self, resolution: i64) {
-        self.resolution = self.resolution.min(resolution);
+        self.resolution.merge(Resolution(resolution));
     }
 
     /// Adds ends at a place of the grid.
     pub fn add(&mut self, what: Happening, from: i64, works: u64) {
-        let from = from.div_euclid(self.width) * self.width;
-        *self.counted.entry(Stamp { what, from }).or_default() += works;
-        while self.counted.len() > MOST {
-            self.coarsen(self.width.saturating_mul(2));
-        }
+        self.grid.add(what, from, works);
     }
 
     /// Counts on a grid of this width, which is the one it has times a power of two.
     pub fn coarsen(&mut self, width: i64) {
-        if width <= self.width {
-            return;
-        }
-        self.width = width;
-        for (stamp, works) in std::mem::take(&mut self.counted) {
-            let from = stamp.from.div_euclid(width) * width;
-            *self.counted.entry(Stamp { from, ..stamp }).or_default() += works;
-        }
+        self.grid.coarsen(width);
     }
 
     /// Adds those of another shard or time.
@@ -116,34 +110,31 @@ impl Stamps {
         if other.is_empty() {
             return;
         }
-        self.coarsen(other.width);
-        self.resolve(other.resolution);
+        self.resolution.merge(other.resolution);
         if let Some(bounds) = other.bounds {
             self.bound(bounds);
         }
-        for (stamp, works) in &other.counted {
-            self.add(stamp.what, stamp.from, *works);
-        }
+        self.grid.merge(&other.grid);
     }
 
     /// Whether no work was stamped.
     pub fn is_empty(&self) -> bool {
-        self.counted.is_empty()
+        self.grid.is_empty()
     }
 
     /// How many different ones there are.
     pub fn different(&self) -> usize {
-        self.counted.len()
+        self.grid.different()
     }
 
     /// The width of the grid in microseconds.
     pub fn width(&self) -> i64 {
-        self.width
+        self.grid.width()
     }
 
     /// To how many microseconds the clock tells.
     pub fn resolution(&self) -> i64 {
-        self.resolution
+        self.resolution.micros()
     }
 
     /// What the clock showed at the origin, without its resolution: where it cuts its time to whole
@@ -155,19 +146,21 @@ impl Stamps {
     /// The same, the resolution included.
     pub fn clock(&self) -> Option<ClockBounds> {
         self.bounds.map(|bounds| ClockBounds {
-            most: bounds.most.saturating_add(self.resolution - 1),
+            most: bounds.most.saturating_add(self.resolution() - 1),
             ..bounds
         })
     }
 
     /// Each different stamp and how often it was seen, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (Stamp, u64)> + '_ {
-        self.counted.iter().map(|(stamp, works)| (*stamp, *works))
+        let ends = self.grid.iter();
+        ends.map(|((what, from), works)| (Stamp { what, from }, works))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::grid::{FINEST, MOST};
     use super::*;
     use Happening::{Completed, Failed};
     use proptest::prelude::*;

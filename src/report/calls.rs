@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::csv::{stamp_of, stamp_text};
 use super::rebuild::{Unreadable, rows};
 use crate::record::attempts::Attempts;
 use crate::record::bursts::{Bursts, CELL, Cells};
-use crate::record::calls::{CallRow, PairRow};
+use crate::record::calls::{CallKind, CallRow, PairRow};
+use crate::record::lags::Lags;
 use crate::time::{Span, Tick};
 use crate::work::Ending;
 
 /// The columns of `callbacks.csv`.
-pub const CALLS: [&str; 12] = [
+pub const CALLS: [&str; 13] = [
     "at_s",
     "seq",
     "work_id",
@@ -20,6 +22,7 @@ pub const CALLS: [&str; 12] = [
     "attempt",
     "since_last_s",
     "outcome",
+    "service_finished_s",
     "delivery",
     "verified",
     "before_accept",
@@ -61,7 +64,7 @@ impl<W: io::Write> CallWriter<W> {
             Ending::Completed => "completed",
             Ending::Failed => "failed",
         });
-        let cells: [&str; 12] = [
+        let cells: [&str; 13] = [
             &row.at.to_string(),
             &number(row.seq),
             row.work_id.as_ref().map_or("", |id| &id.0),
@@ -69,6 +72,7 @@ impl<W: io::Write> CallWriter<W> {
             &number(row.attempt.map(u64::from)),
             &since,
             outcome,
+            &row.finished.map_or_else(String::new, stamp_text),
             &delivery,
             row.verified.map_or("", flag),
             flag(row.before_accept),
@@ -124,19 +128,28 @@ impl<W: io::Write> PairWriter<W> {
     }
 }
 
+/// The column of the service's stamps.
+const STAMP: &str = "service_finished_s";
 /// Cells that are held while `callbacks.csv` is read: more than an hour's. Rows stand nearly in the
 /// order of time.
 const HELD: usize = 1 << 19;
 
-/// How callbacks came until `end`, from `callbacks.csv`; and whether its end was cut off.
-pub(super) fn read(
-    from: &mut dyn io::Read,
-    end: Tick,
-) -> Result<(Bursts, Attempts, bool), Unreadable> {
-    let (mut bursts, mut attempts) = (Bursts::default(), Attempts::default());
+/// How callbacks came, from `callbacks.csv`.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    pub(super) bursts: Bursts,
+    pub(super) attempts: Attempts,
+    pub(super) lags: Lags,
+    /// The end of the file was cut off.
+    pub(super) is_torn: bool,
+}
+
+/// How callbacks came until `end`.
+pub(super) fn read(from: &mut dyn io::Read, end: Tick) -> Result<Came, Unreadable> {
+    let mut came = Came::default();
     let mut held: BTreeMap<u64, u32> = BTreeMap::new();
-    let needed = ["at_s", "attempt", "since_last_s"];
-    let torn = rows("callbacks.csv", from, &needed, |columns, record| {
+    let needed = ["at_s", "kind", "attempt", "since_last_s"];
+    came.is_torn = rows("callbacks.csv", from, &needed, |columns, record| {
         let at = columns.time(record, "at_s")?;
         if at > end {
             return Ok(());
@@ -145,17 +158,26 @@ pub(super) fn read(
         if held.len() >= HELD {
             let late = held.keys().nth(HELD / 2).copied().unwrap_or_default();
             let rest = held.split_off(&late);
-            pour(&mut bursts, &std::mem::replace(&mut held, rest));
+            pour(&mut came.bursts, &std::mem::replace(&mut held, rest));
         }
         if !columns.cell(record, "since_last_s").is_empty() {
             let gap = columns.time(record, "since_last_s")?.since(Tick::ZERO);
             let attempt = columns.count(record, "attempt")?;
-            attempts.add(u32::try_from(attempt).unwrap_or(u32::MAX), gap);
+            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+            came.attempts.add(attempt, gap);
+        }
+        let stamp = columns.cell(record, STAMP);
+        if columns.cell(record, "kind") == CallKind::First.word() && !stamp.is_empty() {
+            let finished = stamp_of(stamp).ok_or_else(|| {
+                let found = stamp.escape_debug();
+                format!("found `{found}` in `{STAMP}`, expected seconds with six decimals")
+            })?;
+            came.lags.count(at, finished);
         }
         Ok(())
     })?;
-    pour(&mut bursts, &held);
-    Ok((bursts, attempts, torn))
+    pour(&mut came.bursts, &held);
+    Ok(came)
 }
 
 fn pour(bursts: &mut Bursts, held: &BTreeMap<u64, u32>) {
@@ -182,7 +204,7 @@ pub struct Attempt {
 }
 
 /// The attempts that were seen, by their number.
-pub fn attempts(seen: &Attempts) -> Vec<Attempt> {
+pub(super) fn attempts(seen: &Attempts) -> Vec<Attempt> {
     seen.iter()
         .map(|(number, gap)| Attempt {
             number,
@@ -198,7 +220,7 @@ pub fn attempts(seen: &Attempts) -> Vec<Attempt> {
 mod tests {
     use super::*;
     use crate::record::calls::CallKind;
-    use crate::work::WorkId;
+    use crate::work::{ServiceTime, WorkId};
 
     fn call(millis: u64, since: Option<u64>) -> CallRow {
         CallRow {
@@ -209,6 +231,7 @@ mod tests {
             attempt: Some(1 + u32::from(since.is_some())),
             since_last: since.map(Span::from_millis),
             ending: Some(Ending::Failed),
+            finished: Some(ServiceTime(-1_500_000)),
             delivery: Some(10),
             verified: Some(false),
             before_accept: false,
@@ -227,18 +250,24 @@ mod tests {
         writer.flush().unwrap();
         drop(writer);
         let text = String::from_utf8(bytes.clone()).unwrap();
-        let line = "2.012000,7,\"a,\"\"b\",duplicate,2,2.000000,failed,000000000000000a,0,0,1,0";
+        let line =
+            "2.012000,7,\"a,\"\"b\",duplicate,2,2.000000,failed,-1.500000,000000000000000a,0,0,1,0";
         assert_eq!(text.lines().last(), Some(line));
         let end = Tick::ZERO + Span::from_secs(3);
-        let (bursts, seen, torn) = read(&mut &bytes[..], end).unwrap();
-        assert!(!torn);
-        let peaks: Vec<u64> = bursts.until(end).iter().map(|burst| burst.most).collect();
+        let came = read(&mut &bytes[..], end).unwrap();
+        assert!(!came.is_torn);
+        let peaks: Vec<u64> = came
+            .bursts
+            .until(end)
+            .iter()
+            .map(|burst| burst.most)
+            .collect();
         assert_eq!(peaks, [1, 2, 3]);
-        let seen = attempts(&seen);
+        let seen = attempts(&came.attempts);
         assert_eq!((seen.len(), seen[0].number, seen[0].count), (1, 2, 1));
-        let (bursts, seen, _) = read(&mut &bytes[..], Tick::ZERO + Span::from_secs(1)).unwrap();
-        assert_eq!(bursts.until(end)[2].most, 2);
-        assert!(attempts(&seen).is_empty());
+        let came = read(&mut &bytes[..], Tick::ZERO + Span::from_secs(1)).unwrap();
+        assert_eq!(came.bursts.until(end)[2].most, 2);
+        assert!(attempts(&came.attempts).is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::record::interval::Interval;
 use crate::record::ledger::{Count, Gauges};
 use crate::record::row::WorkRow;
 use crate::time::Tick;
+use crate::work::ServiceTime;
 
 /// The counts whose columns come first in `intervals.csv`.
 const FIRST: [Count; 12] = [
@@ -34,6 +35,29 @@ const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), 
 
 /// The column of the area under the backlog, in works times seconds.
 pub(super) const BACKLOG_AREA: &str = "backlog_work_s";
+
+/// A stamp of the service in seconds of its epoch; before that the sign stands in front of the whole.
+pub(super) fn stamp_text(time: ServiceTime) -> String {
+    let micros = time.0.unsigned_abs();
+    let sign = if time.0 < 0 { "-" } else { "" };
+    format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// Reads a stamp of the service.
+pub(super) fn stamp_of(text: &str) -> Option<ServiceTime> {
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let (whole, part) = text.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if part.len() != 6 || !digits(part) || !digits(whole) {
+        return None;
+    }
+    let (whole, part): (i64, i64) = (whole.parse().ok()?, part.parse().ok()?);
+    let micros = whole.checked_mul(1_000_000)?.checked_add(part)?;
+    Some(ServiceTime(sign * micros))
+}
 
 /// The columns of `works.csv`.
 pub const WORKS: [&str; 18] = [
@@ -168,12 +192,7 @@ impl<W: io::Write> WorkWriter<W> {
     pub fn write(&mut self, row: &WorkRow) -> io::Result<()> {
         let at = |tick: Option<Tick>| tick.map_or_else(String::new, |tick| tick.to_string());
         let number = |number: u64| number.to_string();
-        let finished = row.finished.map_or_else(String::new, |time| {
-            // Seconds of the epoch; before 1970 the sign stands in front of the whole.
-            let micros = time.0.unsigned_abs();
-            let sign = if time.0 < 0 { "-" } else { "" };
-            format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-        });
+        let finished = row.finished.map_or_else(String::new, stamp_text);
         let status = row.http_status.map_or_else(String::new, |s| s.to_string());
         let cells: [&str; 18] = [
             &number(row.seq),

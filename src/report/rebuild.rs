@@ -124,8 +124,8 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
     let mut area = facts.has_rows.then(|| AreaBooks::of(&rows));
     let (stuck, works_torn) = read_works(works, &snapshot, earlier, area.as_mut())?;
     snapshot.stuck = stuck;
-    let (bursts, attempts, callbacks_torn) = calls::read(callbacks, end)?;
-    (snapshot.bursts, snapshot.attempts) = (bursts, attempts);
+    let came = calls::read(callbacks, end)?;
+    (snapshot.bursts, snapshot.attempts, snapshot.lags) = (came.bursts, came.attempts, came.lags);
     if facts.ended_by == EndedBy::Killed {
         facts.notes.push(format!(
             "the run was killed: this report ends at its last whole interval, at {}; \
@@ -141,7 +141,7 @@ pub fn rebuild(facts: Facts, files: Files) -> Result<Rebuilt, Unreadable> {
         ("histograms.hlog", log.torn),
         ("windows.csv", windows_torn),
         ("works.csv", works_torn),
-        ("callbacks.csv", callbacks_torn),
+        ("callbacks.csv", came.is_torn),
     ] {
         if torn {
             facts

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::mistake::{Mistake, Mistakes};
 use super::tree::{self, Node};
 use super::{
-    Base, Find, Judge, Limits, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo,
+    Base, Judge, Limits, Observe, Plan, Pointer, RateScope, ReportPlan, SimCallback, SimPlan, Slo,
     Target, ValidityLimits, Window,
 };
 use super::{file, http, observe, profile, requests, size, stages};
@@ -63,8 +63,7 @@ fn plan(root: &Node, read: ReadFile<'_>, mistakes: &mut Mistakes<'_>) -> Plan {
     let poll = requests::poll(&top.at("poll"), &api, read, mistakes);
     let limits = top.maybe("limits").map(|at| limits(&at, mistakes));
     let observe = observe::observe(&top.at("observe"), (&api, &poll), read, mistakes);
-    let find = observe.callback.find.clone();
-    let simulator = simulator(&top.at("simulator"), find, mistakes);
+    let simulator = simulator(&top.at("simulator"), &observe, mistakes);
     let limit = limits.and_then(|limits| limits.bucket);
     let limit = limit.or(simulator.rate_limit);
     Plan {
@@ -125,7 +124,7 @@ fn target(at: &Cursor<'_>) -> Target {
     }
 }
 
-fn simulator(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> SimPlan {
+fn simulator(at: &Cursor<'_>, observe: &Observe, mistakes: &mut Mistakes<'_>) -> SimPlan {
     let windows = |key: &str| -> Vec<Window> {
         let window = |item: &Cursor<'_>| Window {
             at: item.span("at"),
@@ -164,11 +163,11 @@ fn simulator(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> SimPla
         repeat_id_ratio: at.number("repeat_id_ratio"),
         revert_ratio: at.number("revert_ratio"),
         garbage_ratio: at.number("garbage_ratio"),
-        callback: sim_callback(&at.at("callback"), find, mistakes),
+        callback: sim_callback(&at.at("callback"), observe, mistakes),
     }
 }
 
-fn sim_callback(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> SimCallback {
+fn sim_callback(at: &Cursor<'_>, observe: &Observe, mistakes: &mut Mistakes<'_>) -> SimCallback {
     SimCallback {
         url: at.at("url").own_text().map(str::to_owned),
         field: at.pointer("field").unwrap_or(Pointer(String::new())),
@@ -182,7 +181,8 @@ fn sim_callback(at: &Cursor<'_>, find: Find, mistakes: &mut Mistakes<'_>) -> Sim
         timeout: at.span("timeout"),
         concurrency: at.count("concurrency"),
         signature: observe::signature(at, mistakes),
-        find,
+        calls: observe.mode.hears_callbacks(),
+        find: observe.callback.find.clone(),
     }
 }
 

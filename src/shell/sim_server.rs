@@ -100,7 +100,10 @@ impl SimServer {
         listen: SocketAddr,
         seen: Option<Vec<Seen>>,
     ) -> io::Result<Self> {
-        let service = Service::new(plan, seed, secrets.key).calling();
+        let mut service = Service::new(plan, seed, secrets.key);
+        if plan.callback.calls {
+            service = service.calling();
+        }
         let callback = plan.callback.clone();
         let (stop, stopped) = oneshot::channel();
         let (bound, listening) = oneshot::channel();

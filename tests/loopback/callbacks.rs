@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::binary::{Folder, Said, head, said};
+use crate::support::binary::{Folder, KEY, KEY_NAME, Said, head, said};
 use crate::support::caller::{Caller, Habits, Kind, Made, ROUND, SECRET};
 use crate::support::host::Host;
 use crate::support::run::Run;
@@ -400,4 +400,53 @@ fn what_cannot_be_is_said_before_the_load() {
         "",
         &["cannot be reached", &taken.to_string()],
     );
+}
+
+/// The built-in service calls back, with stamps; some attempts are refused.
+const BUILT_IN: &str = "[api.terminal]\nfinished_at = \"/finished_at\"\n\
+    [simulator]\nservice_time = \"exp(200ms)\"\nfinished_at = \"1us\"\n\
+    callback = { delay = \"exp(20ms)\", duplicate_ratio = 0.1, drop_ratio = 0.05, \
+    retries = [\"100ms\"] }\n\
+    [[load]]\nrate = \"50/s\"\nduration = \"2s\"\n[poll]\ninterval = \"200ms\"\n\
+    [[observe.callback.faults]]\nkind = \"status\"\nratio = 0.2\n";
+
+#[test]
+fn attempts_are_made_again_from_the_files_or_left_out_where_there_are_none() {
+    let folder = Folder::new(&format!("{}{BUILT_IN}", head("simulator")));
+    for (way, works) in [("", "all"), ("--virtual", "all"), ("--virtual", "none")] {
+        let out = format!("out{way}-{works}");
+        let mut command = folder.command(&["run", "scenario.toml", "--out", &out]);
+        command.env(KEY_NAME, KEY).args(way.split_whitespace());
+        command.args(["--set", "observe.mode=both"]);
+        command.args(["--set", &format!("report.works={works}")]);
+        said(&mut command).check(0, &[]);
+        let summary = fs::read_to_string(folder.path(&out).join("summary.json")).unwrap();
+        let again = said(&mut folder.command(&["report", "--json", &out]));
+        assert!(again.stdout == summary, "{way} {works}");
+        let callbacks = &Run::read(&folder.path(&out)).summary["callbacks"];
+        let has_rows = works == "all";
+        assert_eq!(callbacks["lag"].is_object(), has_rows, "{callbacks}");
+        let attempts = callbacks["attempts"].as_array().unwrap();
+        assert_eq!(!attempts.is_empty(), has_rows, "{callbacks}");
+        assert_eq!(callbacks["receiver"].is_object(), way.is_empty());
+    }
+}
+
+#[test]
+fn the_built_in_service_calls_nobody_in_mode_poll_whatever_a_submit_says() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", elsewhere.local_addr().unwrap());
+    let body = format!("[submit]\nbody = '{{\"callback_url\": \"{url}\"}}'\n");
+    let folder = Folder::new(&format!("{}{BUILT_IN}{body}", head("simulator")));
+    let mut command = folder.command(&["run", "scenario.toml", "--out", "out"]);
+    command.env(KEY_NAME, KEY).args(["--truth", "truth.csv"]);
+    said(&mut command).check(0, &[]);
+    let truth = fs::read_to_string(folder.path("truth.csv")).unwrap();
+    assert!(truth.lines().count() > 50, "{truth}");
+    assert!(
+        truth.lines().skip(1).all(|line| line.ends_with(',')),
+        "{truth}"
+    );
+    elsewhere.set_nonblocking(true).unwrap();
+    assert!(elsewhere.accept().is_err(), "the service called");
 }

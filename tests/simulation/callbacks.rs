@@ -7,6 +7,7 @@ use plimsoll::record::area::AreaBooks;
 use plimsoll::record::interval::Interval;
 use plimsoll::record::ledger::Count;
 use plimsoll::record::row::{Settled, WorkRow};
+use plimsoll::report::call_lags::{CallLags, LEVELS};
 use plimsoll::scenario::{Law, Mode, Plan, resolve};
 use plimsoll::sim::world::{self, Network, VirtualRun, Watch};
 use plimsoll::sim::{Made, Received};
@@ -188,7 +189,59 @@ fn the_same_seed_gives_the_same_callbacks() {
     assert_eq!(one.1.snapshot.counts, two.1.snapshot.counts);
 }
 
-/// `WORKS=1000000` is the long form.
+/// The service's stamps and its log tell the same of how late callbacks are.
+#[test]
+fn lags_are_those_of_the_services_own_log() {
+    for (mode, unit) in MODES
+        .into_iter()
+        .flat_map(|mode| [(mode, "1us"), (mode, "10ms")])
+    {
+        let text = format!(
+            "name = 'x'\nseed = 8\n[target]\nbase_url = 'simulator'\n\
+             [api.terminal]\nfinished_at = '/finished_at'\n\
+             [simulator]\nservice_time = 'exp(1s)'\nfinished_at = '{unit}'\n\
+             callback = {{ delay = 'exp(200ms)', drop_ratio = 0.05, duplicate_ratio = 0.1 }}\n\
+             [[load]]\nrate = '100/s'\nduration = '20s'\n\
+             [poll]\ninterval = '1s'\n[observe]\nmode = '{mode}'\ndeadline = '10s'\n"
+        );
+        let plan = Arc::new(resolve::read(&text, &[], &|_| Err(String::new())).unwrap());
+        let mut rows = Rows::default();
+        let run = world::run_sharded(&plan, 2, &Network::IDEAL, Vec::new(), &mut rows);
+        let mut first: BTreeMap<u64, f64> = BTreeMap::new();
+        for made in run.truth.calls().iter().filter(|made| is_taken(made)) {
+            let lag = made.at.since(made.attempt.ended).seconds();
+            first.entry(made.attempt.work).or_insert(lag);
+        }
+        let mut truth: Vec<f64> = first.into_values().collect();
+        truth.sort_by(f64::total_cmp);
+        let works = u32::try_from(truth.len()).unwrap();
+        let lags = CallLags::of(&run.snapshot).unwrap();
+        assert_eq!(lags.count, u64::from(works), "{mode}");
+        let close = |found: f64, expected: f64| {
+            let off = (found - expected).abs();
+            assert!(
+                off <= lags.uncertainty + 2e-6,
+                "{mode} {unit}: {found} {expected} {lags:?}"
+            );
+        };
+        close(lags.min, truth[0]);
+        close(lags.max, truth[truth.len() - 1]);
+        close(lags.mean, truth.iter().sum::<f64>() / f64::from(works));
+        for ((_, level), found) in LEVELS.into_iter().zip(lags.quantiles) {
+            // The least that so many are not above.
+            let enough = (1..=works).find(|place| f64::from(*place) >= level * f64::from(works));
+            close(found, truth[enough.unwrap() as usize - 1]);
+        }
+        // 2,000 works bound the clock closely: some end right after a look or before a call.
+        let resolution = if unit == "1us" { 0.0 } else { 0.01 };
+        assert!(
+            lags.uncertainty < 0.02 + resolution,
+            "{mode} {unit}: {lags:?}"
+        );
+    }
+}
+
+/// `WORKS=1000000` is the long form: three minutes.
 #[test]
 fn many_works_keep_exact_books() {
     let works = from_environment("WORKS").unwrap_or(40_000);

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{Object, counts, micro, nano};
 use crate::record::bursts::Burst;
 use crate::record::ledger::{Count, Group};
-use crate::report::calls::{Attempt, attempts};
+use crate::report::call_lags::{CallLags, LEVELS};
+use crate::report::calls::Attempt;
 use crate::report::{Receiver, Report};
 
 /// `callbacks`.
@@ -18,6 +19,10 @@ pub(super) struct Shape {
     works_without: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     receiver: Option<Use>,
+    /// Null where lags are not known.
+    lag: Option<Lag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_lag: Option<&'static str>,
     bursts: Vec<Peak>,
     attempts: Vec<Again>,
 }
@@ -29,6 +34,19 @@ struct Use {
     mean_at_once: f64,
     longest_wait_s: f64,
     cpu_s: f64,
+}
+
+/// `callbacks.lag`: the mean and the quantiles may be wrong by `uncertainty_s`.
+#[derive(Serialize)]
+struct Lag {
+    count: u64,
+    uncertainty_s: f64,
+    resolution_s: f64,
+    mean: f64,
+    min: f64,
+    #[serde(flatten)]
+    quantiles: Object<f64>,
+    max: f64,
 }
 
 #[derive(Serialize)]
@@ -52,16 +70,16 @@ impl Shape {
     pub(super) fn of(report: &Report) -> Option<Self> {
         let snapshot = &report.snapshot;
         let count = |what| snapshot.counts.get(what);
+        let lags = report.call_lags();
         report.facts.mode.hears_callbacks().then(|| Self {
             mode: report.facts.mode.word(),
             counts: Object(counts(report, Group::Callbacks).collect()),
             works_without: count(Count::Accepted).saturating_sub(count(Count::CallbacksFirst)),
             receiver: report.facts.receiver.map(Use::from),
+            no_lag: lags.as_ref().err().map(|why| why.text()),
+            lag: lags.ok().map(Lag::from),
             bursts: report.bursts().iter().map(Peak::from).collect(),
-            attempts: attempts(&snapshot.attempts)
-                .iter()
-                .map(Again::from)
-                .collect(),
+            attempts: report.attempts().iter().map(Again::from).collect(),
         })
     }
 }
@@ -74,6 +92,21 @@ impl From<Receiver> for Use {
             mean_at_once: nano(from.mean_at_once),
             longest_wait_s: micro(from.longest_wait.seconds()),
             cpu_s: micro(from.cpu.seconds()),
+        }
+    }
+}
+
+impl From<CallLags> for Lag {
+    fn from(from: CallLags) -> Self {
+        let levels = LEVELS.into_iter().zip(from.quantiles);
+        Self {
+            count: from.count,
+            uncertainty_s: micro(from.uncertainty),
+            resolution_s: micro(from.resolution),
+            mean: micro(from.mean),
+            min: micro(from.min),
+            quantiles: Object(levels.map(|((name, _), lag)| (name, micro(lag))).collect()),
+            max: micro(from.max),
         }
     }
 }

@@ -6,7 +6,6 @@ use super::{number, section, wrapped};
 use crate::record::Metric;
 use crate::record::ledger::Count;
 use crate::report::Report;
-use crate::report::calls::attempts;
 use crate::report::quantiles::Sample;
 use crate::scenario::Mode;
 use crate::work::Anomaly;
@@ -20,6 +19,7 @@ pub(super) fn write(out: &mut String, report: &Report, columns: usize) -> fmt::R
     lines.extend(odd(report));
     lines.extend(who_was_first(report));
     lines.extend(swept(report));
+    lines.extend(behind(report));
     lines.extend(bursts(report));
     lines.extend(again(report));
     lines.extend(receiver(report));
@@ -123,6 +123,24 @@ fn swept(report: &Report) -> Option<String> {
     ))
 }
 
+/// How late they were, where the service says when works ended.
+fn behind(report: &Report) -> Option<String> {
+    let lags = report.call_lags().ok()?;
+    let time = |seconds: f64| {
+        let sign = if seconds < 0.0 { "-" } else { "" };
+        format!("{sign}{}", number::time(seconds.abs()))
+    };
+    let [half, _, _, most, _] = lags.quantiles;
+    Some(format!(
+        "by the service's stamps they came {} (p50), {} (p99), {} (mean) after the end of their \
+         work, each more or less {}",
+        time(half),
+        time(most),
+        time(lags.mean),
+        number::time(lags.uncertainty),
+    ))
+}
+
 fn bursts(report: &Report) -> Option<String> {
     let bursts = report.bursts();
     let each: Vec<String> = bursts
@@ -158,7 +176,8 @@ fn receiver(report: &Report) -> Option<String> {
 
 /// The retry schedule, as far as it was seen.
 fn again(report: &Report) -> Option<String> {
-    let each: Vec<String> = attempts(&report.snapshot.attempts)
+    let each: Vec<String> = report
+        .attempts()
         .iter()
         .map(|attempt| {
             format!(

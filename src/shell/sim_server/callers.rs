@@ -25,6 +25,8 @@ pub(super) struct Callers {
     header: String,
     /// Whereto if neither does.
     fixed: Option<Rc<Url>>,
+    /// Nobody is called, whatever a submit says.
+    is_mute: bool,
     numbers: BTreeMap<Rc<Url>, u64>,
     urls: Vec<Rc<Url>>,
 }
@@ -46,6 +48,7 @@ impl Callers {
             field: Picker::new([Some(&plan.field)]),
             header: plan.header.clone(),
             fixed: fixed.transpose()?.map(Rc::new),
+            is_mute: !plan.calls,
             numbers: BTreeMap::new(),
             urls: Vec::new(),
         })
@@ -57,6 +60,9 @@ impl Callers {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Option<Rc<Url>>, Refusal> {
+        if self.is_mute {
+            return Ok(None);
+        }
         let in_body = self.field.pick(body).and_then(|[found]| found?.string());
         let text = match (in_body, headers.get(&self.header)) {
             (Some(text), _) => text,
