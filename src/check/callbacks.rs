@@ -32,7 +32,11 @@ pub(super) fn explain(plan: &Plan, lines: &mut Lines) {
         "callbacks",
         format!("{what}; each finds its work by {find}"),
     );
-    let at = callback.public_url.as_ref().unwrap_or(&callback.listen);
+    let at = match (&callback.public_url, callback.listen.strip_suffix(":0")) {
+        (Some(url), _) => url.clone(),
+        (None, Some(address)) => format!("any free port of {address}"),
+        (None, None) => callback.listen.clone(),
+    };
     lines.fact(
         "callbacks",
         format!("the service is told the URL by {told}, and must reach {at}"),

@@ -61,10 +61,17 @@ pub fn needed(plan: &Plan, shards: u64) -> Needed {
     let cap_of_submits = if cap.is_finite() { cap.min(wire) } else { 0.0 };
     let warm_up = f64::from(plan.http.warm_up);
     let one_second = within(1.0, f64::INFINITY).max(cap_of_submits).max(warm_up);
+    // The other way round: connections of the service to our receiver.
+    let places = if plan.observe.mode.hears_callbacks() {
+        f64::from(plan.observe.callback.connections)
+    } else {
+        0.0
+    };
+    let called = ends * places.min(peak(plan));
     let silent = plan.submit.timeout.max(plan.poll.timeout).seconds();
     Needed {
-        at_least: whole(overhead + ends * one_second),
-        if_silent: whole(overhead + ends * within(silent, silent).max(warm_up)),
+        at_least: whole(overhead + ends * one_second + called),
+        if_silent: whole(overhead + ends * (within(silent, silent).max(warm_up) + places)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Lags: how late callbacks told of ends that the service has stamped, before anybody knows what its
-//! clock shows.
+//! Lags: how late callbacks told of ends that the service has stamped, before anybody knows what
+//! its clock shows.
 //!
 //! Counted is the stamp less the instant at which the callback was read. What the clock of the
 //! service showed at the origin of the run, which polls and callbacks bound ([`super::stamps`]),

@@ -7,8 +7,8 @@
 use crate::record::snapshot::Snapshot;
 use crate::record::stamps::ClockBounds;
 
-/// The lags of the first callbacks of works, in seconds. Each may be wrong by the same amount, up or
-/// down: so some may be less than nothing.
+/// The lags of the first callbacks of works, in seconds. Each may be wrong by the same amount, up
+/// or down: so some may be less than nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CallLags {
     /// How many were stamped.

@@ -36,7 +36,8 @@ const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), 
 /// The column of the area under the backlog, in works times seconds.
 pub(super) const BACKLOG_AREA: &str = "backlog_work_s";
 
-/// A stamp of the service in seconds of its epoch; before that the sign stands in front of the whole.
+/// A stamp of the service in seconds of its epoch; before that the sign stands in front of the
+/// whole.
 pub(super) fn stamp_text(time: ServiceTime) -> String {
     let micros = time.0.unsigned_abs();
     let sign = if time.0 < 0 { "-" } else { "" };
