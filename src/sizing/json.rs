@@ -37,6 +37,7 @@ struct File<'a> {
     peaks: Vec<Peak<'a>>,
     runs: Vec<Run<'a>>,
     agreement: Option<Agreement<'a>>,
+    farthest_run: Option<Farthest<'a>>,
     curves: Vec<Curve<'a>>,
     notes: &'a [String],
 }
@@ -202,6 +203,13 @@ struct Agreement<'a> {
     within: f64,
     agrees: bool,
     peak: String,
+    choice: &'a str,
+}
+
+/// The figure of a short run that is farthest from what is computed of it.
+#[derive(Serialize)]
+struct Farthest<'a> {
+    standard_errors: f64,
     choice: &'a str,
 }
 
@@ -439,6 +447,10 @@ pub fn write(sizing: &Sizing) -> Vec<u8> {
             within: WITHIN,
             agrees: sizing.agrees(),
             peak: rate.to_string(),
+            choice,
+        }),
+        farthest_run: sizing.farthest().map(|(errors, choice)| Farthest {
+            standard_errors: short(errors),
             choice,
         }),
         curves: (sizing.choices.iter())

@@ -76,6 +76,20 @@ impl Measured {
         })
     }
 
+    /// By how many standard errors the polls a work or the mean lag are from what the formulas say:
+    /// the larger of the two. A thousandth of a poll and a millisecond are no difference.
+    pub fn apart(&self, need: &Need) -> f64 {
+        let errors = |found: f64, expected: f64, error: f64, least: f64| {
+            ((found - expected).abs() - least).max(0.0) / error.max(least)
+        };
+        let polls = errors(self.polls.value, need.polls, self.polls.error, 1e-3);
+        let lags = self.lag.zip(need.lag);
+        let lag = lags.map_or(0.0, |(found, expected)| {
+            errors(found.mean, expected.mean, self.lag_error, 1e-3)
+        });
+        polls.max(lag)
+    }
+
     /// What the formulas say of the same choice at the rate of the run.
     pub fn reckoned(&self, given: &Given, choice: &Plan) -> Need {
         given.need(choice, self.rate)

@@ -120,6 +120,19 @@ impl Sizing {
         rows.filter_map(Row::difference).all(|apart| apart.agrees())
     }
 
+    /// The figure of a short run that is farthest from what the formulas say of it, in standard
+    /// errors, and the choice. Runs that met the limit or are invalid are not compared.
+    pub fn farthest(&self) -> Option<(f64, &str)> {
+        let undisturbed = self.runs.iter();
+        let undisturbed = undisturbed.filter(|run| run.rejected == 0 && run.invalid.is_empty());
+        let apart = undisturbed.filter_map(|run| {
+            let choice = self.choices.iter().find(|it| it.name == run.choice)?;
+            let need = run.reckoned(&self.given, &choice.plan);
+            Some((run.apart(&need), choice.name.as_str()))
+        });
+        apart.max_by(|(one, _), (other, _)| one.total_cmp(other))
+    }
+
     /// The API load and the lag of a choice against the rate, by the formulas: evenly in the
     /// logarithm of the rate, around the peaks.
     pub fn curve(&self, plan: &Plan) -> Vec<Point> {

@@ -442,6 +442,10 @@ fn runs(out: &mut String, sizing: &Sizing) -> fmt::Result {
     Ok(())
 }
 
+/// Standard errors that a dozen figures together seldom exceed by chance: once in some thirty
+/// times.
+const CHANCE: f64 = 3.0;
+
 fn how_far_to_trust(sizing: &Sizing) -> Vec<String> {
     let given = &sizing.given;
     let mut all = Vec::new();
@@ -457,6 +461,18 @@ fn how_far_to_trust(sizing: &Sizing) -> Vec<String> {
              which learns as it goes",
             number::percent(worst.largest()),
             number::percent(worst.noise)
+        ));
+    }
+    if let Some((errors, choice)) = sizing.farthest() {
+        let word = if errors <= CHANCE {
+            "agree"
+        } else {
+            "DO NOT AGREE"
+        };
+        all.push(format!(
+            "formulas and short runs {word}: the figure that is farthest off ({choice}) is {} standard \
+             errors away, and chance alone seldom makes more than {CHANCE}; ± above is two of them",
+            number::plain(errors)
         ));
     }
     all.push(

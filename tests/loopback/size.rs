@@ -95,6 +95,45 @@ fn the_rate_decides_and_formulas_and_virtual_time_agree() {
     }
 }
 
+/// Over real sockets polls and callbacks are measured alike, and the formulas are within the noise
+/// that the output states.
+#[test]
+fn what_is_measured_over_sockets_is_what_is_computed() {
+    let folder = folder(
+        "[simulator.callback]\ndelay = \"exp(200ms)\"\n\
+         [observe]\ndeadline = \"2s\"\n[observe.callback]\nlinger = \"1s\"\n",
+    );
+    let mut command = folder.command(&["size", "scenario.toml", "--out", "out"]);
+    command.env(KEY_NAME, KEY);
+    for set in [
+        "simulator.service_time=exp(300ms)",
+        "load.0.duration=4s",
+        "load.0.rate=40/s",
+        "size.peak=[\"600/min\"]",
+        "size.intervals=[\"400ms\"]",
+        "size.modes=[\"poll\", \"hybrid\"]",
+    ] {
+        command.args(["--set", set]);
+    }
+    let result = said(&mut command);
+    result.check(0, &["measuring: poll 400ms", "measuring: hybrid"]);
+    let json = json(&folder, "out");
+    let runs = json["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        assert!(run["works"].as_u64().unwrap() > 100, "{run}");
+        assert!(run["measured"]["lag"].is_object(), "{run}");
+    }
+    // Callbacks ask the API for nothing but what is overdue.
+    assert!(runs[1]["measured"]["polls_per_work"].as_f64().unwrap() < 0.1);
+    let errors = json["farthest_run"]["standard_errors"].as_f64().unwrap();
+    assert!(errors < 6.0, "{:#}", json["runs"]);
+    for part in ["formulas and short runs", "standard errors"] {
+        let text = result.stdout.replace("\n    ", " ");
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
 #[test]
 fn an_earlier_run_tells_how_long_works_take() {
     let folder = folder("");
