@@ -1,6 +1,6 @@
 //! Callbacks in virtual time: every count of ours against the service's own log of its calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plimsoll::record::area::AreaBooks;
@@ -187,6 +187,69 @@ fn the_same_seed_gives_the_same_callbacks() {
     assert!(one.0.rows == two.0.rows);
     assert_eq!(one.1.truth.calls(), two.1.truth.calls());
     assert_eq!(one.1.snapshot.counts, two.1.snapshot.counts);
+}
+
+/// A run in `hybrid` with these keys of the service's calls and of the receiver's one fault.
+fn faulty(callback: &str, fault: &str) -> VirtualRun {
+    let text = format!(
+        "name = 'x'\nseed = 12\n[target]\nbase_url = 'simulator'\n\
+         [simulator]\nservice_time = 'exp(1s)'\ncallback = {{ {callback} }}\n\
+         [[load]]\nrate = '20/s'\nduration = '20s'\n\
+         [poll]\ninterval = '1s'\n[observe]\nmode = 'hybrid'\ndeadline = '20s'\n\
+         [observe.callback]\nlinger = '1m'\n[[observe.callback.faults]]\n{fault}\n"
+    );
+    let plan = Arc::new(resolve::read(&text, &[], &|_| Err(String::new())).unwrap());
+    let run = world::run_sharded(&plan, 1, &Network::IDEAL, Vec::new(), &mut Rows::default());
+    run.snapshot.check_books().unwrap();
+    run
+}
+
+/// What the receiver has taken in when the service has given the attempt up is told again: the
+/// service cannot know, and the receiver must.
+#[test]
+fn an_answer_beyond_the_senders_patience_makes_duplicates() {
+    let run = faulty(
+        "timeout = '500ms', retries = ['2s', '5s']",
+        "kind = 'slow'\ndelay = '1s'",
+    );
+    let calls = run.truth.calls();
+    let works: BTreeSet<u64> = calls.iter().map(|made| made.attempt.work).collect();
+    assert!(
+        calls
+            .iter()
+            .all(|made| made.received == Some(Received::TimedOut))
+    );
+    assert_eq!(calls.len(), 3 * works.len());
+    let count = |what: Count| run.snapshot.counts.get(what);
+    assert_eq!(count(Count::CallbacksFirst), works.len() as u64);
+    assert_eq!(count(Count::DuplicateCallback), 2 * works.len() as u64);
+    assert_eq!(count(Count::CallbacksRepeated), 2 * works.len() as u64);
+    assert_eq!(count(Count::CallbacksRefused) + count(Count::Polls), 0);
+}
+
+/// 410 asks the service to stop, and a sweep finds what it does not tell any more.
+#[test]
+fn after_410_nothing_is_told_again() {
+    let run = faulty(
+        "retries = ['2s', '5s']",
+        "kind = 'status'\nstatus = 410\nratio = 0.3",
+    );
+    let mut told: BTreeMap<u64, Vec<Received>> = BTreeMap::new();
+    for made in run.truth.calls() {
+        let received = made.received.unwrap();
+        told.entry(made.attempt.work).or_default().push(received);
+    }
+    assert!(told.values().all(|answers| answers.len() == 1), "{told:?}");
+    let gone = told
+        .values()
+        .filter(|answers| answers[0] == Received::Answered(410, None));
+    let gone = gone.count() as u64;
+    // 400 works, of which 120 in the mean: six standard errors.
+    assert!((65..=175).contains(&gone), "{gone}");
+    let count = |what: Count| run.snapshot.counts.get(what);
+    assert_eq!(count(Count::CallbacksRefused), gone);
+    assert_eq!(count(Count::CallbacksSwept), gone);
+    assert_eq!(count(Count::CallbacksFirst), told.len() as u64 - gone);
 }
 
 /// The service's stamps and its log tell the same of how late callbacks are.

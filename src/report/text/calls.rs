@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{number, section, wrapped};
 use crate::record::Metric;
+use crate::record::attempts::MOST;
 use crate::record::ledger::Count;
 use crate::report::Report;
 use crate::report::quantiles::Sample;
@@ -190,5 +191,12 @@ fn again(report: &Report) -> Option<String> {
             )
         })
         .collect();
-    (!each.is_empty()).then(|| each.join("; "))
+    let last = report.attempts().last()?.number;
+    // Those of the last number are of all later ones, too.
+    let end = if (last as usize) < MOST {
+        format!("; no work had more than {last}")
+    } else {
+        " or later".to_owned()
+    };
+    Some(each.join("; ") + &end)
 }
