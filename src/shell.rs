@@ -3,8 +3,10 @@
 
 pub mod alarm;
 pub mod client;
+mod core_share;
 pub mod driver;
 pub mod limits;
+mod listen;
 pub mod orders;
 pub mod receiver;
 pub mod requests;

@@ -5,7 +5,7 @@
 //! are not.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, error::TrySendError};
 use super::RunClock;
 use super::alarm::Alarm;
 use super::client::{ClientPlan, ConnectionCounts};
+use super::core_share::CoreShare;
 use super::limits::thread_cpu;
 use super::orders::{Order, Orders};
 use super::receiver::Told;
@@ -206,8 +207,7 @@ pub struct Driver {
     orders: Orders,
     reports: Reports,
     health: Health,
-    /// When the last intervals ended, and what time the thread had then spent on a processor.
-    cpu: VecDeque<(Tick, Span)>,
+    core: CoreShare,
     /// Intervals that the collector had no room for yet.
     unsent: Vec<Interval>,
     refusal: Option<Refusal>,
@@ -248,7 +248,7 @@ impl Driver {
             orders,
             reports,
             health: Health::default(),
-            cpu: VecDeque::new(),
+            core: CoreShare::over(CPU_INTERVALS),
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,
@@ -406,14 +406,8 @@ impl Driver {
 
     /// Once an interval: the share of a core, the descriptors.
     fn look_at_ourselves(&mut self) {
-        let (now, spent) = (self.clock.now(), thread_cpu());
-        self.cpu.push_back((now, spent));
-        if self.cpu.len() > CPU_INTERVALS {
-            let (then, before) = self.cpu.pop_front().unwrap_or((now, spent));
-            let share = Span(spent.0 - before.0).seconds() / now.since(then).seconds();
-            self.health.cpu_share = self.health.cpu_share.max(share);
-        }
-        self.health.cpu = spent;
+        self.health.cpu = self.core.look(self.clock.now());
+        self.health.cpu_share = self.core.largest();
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
     }
 

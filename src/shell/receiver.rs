@@ -14,7 +14,6 @@ mod door;
 mod places;
 mod reach;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,14 +23,16 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{Receiver as Inbound, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::RunClock;
+use super::core_share::CoreShare;
 use super::limits::thread_cpu;
+use super::listen::listen;
 use super::secret::{Secret, drawn_token};
 use super::watchdog::Probes;
 use crate::engine::Input;
@@ -46,8 +47,6 @@ pub use places::Tally;
 
 /// Notices that a shard may be behind by; then callbacks wait for their answer.
 const NOTICES: usize = 256;
-/// Connections that may wait for the accept loop.
-const BACKLOG: u32 = 4_096;
 /// How often slow connections are looked at, and strays are told.
 const TICK: Span = Span::from_millis(50);
 /// Ticks in the time over which the share of a core is judged: ten seconds, as of a shard.
@@ -99,28 +98,28 @@ impl Endpoint {
     /// Binds the port that the scenario names.
     pub fn bind(plan: &Plan, keys: Keys) -> Result<Self, NoReceiver> {
         let callback = &plan.observe.callback;
-        let listen = |why: String, hint| NoReceiver {
+        let wrong = |why: String, hint| NoReceiver {
             place: "observe.callback.listen",
             found: callback.listen.clone(),
             why,
             hint,
         };
         let address: SocketAddr = (callback.listen.parse())
-            .map_err(|_| listen("not an address and a port".into(), "write 127.0.0.1:0"))?;
+            .map_err(|_| wrong("not an address and a port".into(), "write 127.0.0.1:0"))?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| listen(error.to_string(), "can this process open files?"))?;
-        let bound = runtime.block_on(async { bind(address) });
+            .map_err(|error| wrong(error.to_string(), "can this process open files?"))?;
+        let bound = runtime.block_on(async { listen(address) });
         let listener = bound.map_err(|error| {
             let hint = "is the port taken, or the address another machine's? Port 0 takes any free \
                         one";
-            listen(error.to_string(), hint)
+            wrong(error.to_string(), hint)
         })?;
         let address = listener.local_addr().unwrap_or(address);
         if callback.public_url.is_none() && address.ip().is_unspecified() {
             let hint = "observe.callback.public_url says how the service reaches this machine";
-            return Err(listen("an address that nobody can call".into(), hint));
+            return Err(wrong("an address that nobody can call".into(), hint));
         }
         let tls = match (&callback.tls, &keys.tls_key) {
             (Some((chain, _)), Some(key)) => Some(tls(chain, key)?),
@@ -197,16 +196,6 @@ impl Endpoint {
         })?;
         Ok(Receiver { thread, stop })
     }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 fn tls(chain: &[u8], key: &Secret) -> Result<Arc<ServerConfig>, NoReceiver> {
@@ -293,7 +282,7 @@ async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<Seen> {
     let door = std::rc::Rc::new(door);
-    let mut cpu = CpuWatch::default();
+    let mut core = CoreShare::over(CPU_TICKS);
     let mut ticks = tokio::time::interval(TICK.duration());
     tokio::task::spawn_local(std::rc::Rc::clone(&door).answer_probes(probes));
     let mut guests = door::Guests::new(std::rc::Rc::clone(&door), tls);
@@ -303,7 +292,7 @@ async fn serve(
             _ = &mut stopped => break,
             _ = ticks.tick() => {
                 door.look_around();
-                cpu.look(door.now());
+                core.look(door.now());
             }
             () = guests.next_leaves() => {}
             accepted = listener.accept() => guests.take_in(accepted).await,
@@ -311,29 +300,10 @@ async fn serve(
     }
     guests.send_away().await;
     Ok(Seen {
-        cpu_share: cpu.share,
+        cpu_share: core.largest(),
         cpu: thread_cpu(),
         ..door.seen()
     })
-}
-
-/// The share of a core that this thread uses.
-#[derive(Debug, Default)]
-struct CpuWatch {
-    looks: VecDeque<(Tick, Span)>,
-    share: f64,
-}
-
-impl CpuWatch {
-    fn look(&mut self, now: Tick) {
-        let spent = thread_cpu();
-        self.looks.push_back((now, spent));
-        if self.looks.len() > CPU_TICKS {
-            let (then, before) = self.looks.pop_front().unwrap_or((now, spent));
-            let share = Span(spent.0 - before.0).seconds() / now.since(then).seconds();
-            self.share = self.share.max(share);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod outgoing;
 mod sender;
 
 use crate::scenario::SimPlan;
+use crate::shell::listen::listen;
 use crate::sim::{
     Answer, HttpAnswer, Kind, MAX_REQUEST_BODY, Refusal, Said, Seen, Service, Taken, Truth, Word,
 };
@@ -33,13 +34,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 use std::{fmt, io, thread};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet, LocalSet};
 use url::Url;
 
-/// Connections that may wait for the accept loop: as many as one second of a large peak.
-const BACKLOG: u32 = 4_096;
 /// How long a stopping service waits for answers that are under way.
 const GRACE: Span = Span::from_secs(1);
 /// How long the accept loop rests when it is out of descriptors.
@@ -168,11 +167,11 @@ struct Face {
 async fn serve(
     (service, sender, seen): (Service, Sender, Option<Vec<Seen>>),
     origin: Instant,
-    listen: SocketAddr,
+    address: SocketAddr,
     bound: oneshot::Sender<SocketAddr>,
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<(Truth, Vec<Seen>)> {
-    let listener = bind(listen)?;
+    let listener = listen(address)?;
     let face = Rc::new(Face {
         service: RefCell::new(service),
         seen: seen.map(RefCell::new),
@@ -231,16 +230,6 @@ async fn serve(
 /// A panic of a task is our own mistake: it goes on here.
 fn resume(ended: Result<(), JoinError>) {
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-}
-
-fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match listen {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(listen)?;
-    socket.listen(BACKLOG)
 }
 
 /// Serves one connection until the client leaves, the service stops, or a reset ends it.
