@@ -82,10 +82,12 @@ fn check_counts(run: &Run, made: &[Made], is_signed: bool) {
     let count = |name: &str, expected: u64| {
         assert_eq!(callbacks(run, name), expected, "{name}");
     };
-    let strays = of(Kind::BadToken) + of(Kind::TooLong) + of(Kind::Get);
+    let too_long = of(Kind::TooLong) + of(Kind::FarTooLong);
+    let strays = of(Kind::BadToken) + too_long + of(Kind::Get);
     count("callbacks", heard.len() as u64 - strays);
     count("receiver_bad_token", of(Kind::BadToken));
-    count("receiver_malformed", of(Kind::TooLong) + of(Kind::Get));
+    // One that was cut off is one, too, however much of it came after that.
+    count("receiver_malformed", too_long + of(Kind::Get));
     count("callbacks_not_terminal", of(Kind::Running));
     count("callbacks_unreadable", of(Kind::Gibberish));
     assert_eq!(run.anomaly("unknown_work"), of(Kind::Stranger));
@@ -112,6 +114,7 @@ fn check_counts(run: &Run, made: &[Made], is_signed: bool) {
     for (kind, status) in [
         (Kind::BadToken, 404),
         (Kind::TooLong, 413),
+        (Kind::FarTooLong, 413),
         (Kind::Get, 405),
         (Kind::Gibberish, 200),
         (Kind::Completed, 200),
@@ -229,7 +232,12 @@ fn what_the_receiver_refuses_on_purpose_is_told_again_until_it_is_taken() {
     let run = &done.run;
     run.check_books();
     let (refused, taken): (Vec<&Made>, Vec<&Made>) = (done.made.iter())
-        .filter(|made| !matches!(made.kind, Kind::BadToken | Kind::TooLong | Kind::Get))
+        .filter(|made| {
+            !matches!(
+                made.kind,
+                Kind::BadToken | Kind::TooLong | Kind::FarTooLong | Kind::Get
+            )
+        })
         .partition(|made| made.status != Some(200));
     let resets = refused.iter().filter(|made| made.status.is_none()).count();
     let busy = refused

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -160,6 +160,9 @@ impl Door {
         };
         let body = read(body, limit).await;
         let at = self.now();
+        if matches!(body, Err(Unread::Endless)) {
+            seat.enter(State::Done);
+        }
         let Some(called) = called else {
             self.stray(|strays| strays.bad_token += 1);
             return Reply::Status(StatusCode::NOT_FOUND);
@@ -169,7 +172,7 @@ impl Door {
                 Some(StatusCode::METHOD_NOT_ALLOWED)
             }
             Ok(_) => None,
-            Err(Unread::TooLong) => Some(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(Unread::TooLong | Unread::Endless) => Some(StatusCode::PAYLOAD_TOO_LARGE),
             Err(Unread::Broken) => Some(StatusCode::BAD_REQUEST),
         };
         let (None, Ok(body)) = (wrong, body) else {
@@ -247,6 +250,8 @@ impl Headers for Fields<'_> {
 /// Why a body was not read.
 enum Unread {
     TooLong,
+    /// It is so long that not even all of it was thrown away.
+    Endless,
     Broken,
 }
 
@@ -264,7 +269,7 @@ async fn read(mut body: Incoming, limit: u64) -> Result<Vec<u8>, Unread> {
         };
         length += data.len() as u64;
         if length > limit.saturating_mul(2).max(HEAD as u64) {
-            return Err(Unread::TooLong);
+            return Err(Unread::Endless);
         }
         if length <= limit {
             whole.extend_from_slice(&data);
@@ -396,8 +401,13 @@ async fn answer(
             std::future::pending().await
         }
     };
-    seat.enter(State::Idle);
     let mut response = Response::new(Empty::new());
     *response.status_mut() = status;
+    if seat.is(State::Done) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    } else {
+        seat.enter(State::Idle);
+    }
     Ok(response)
 }

@@ -31,6 +31,8 @@ pub(super) enum State {
     Busy,
     /// A whole one has, and is never to be answered.
     Silent,
+    /// The rest of one is not read, and nothing after it: the connection ends with the answer.
+    Done,
 }
 
 #[derive(Debug)]
@@ -149,7 +151,7 @@ impl Places {
             let waited = now.since(since);
             match self.open.get(&number).map(|place| place.state) {
                 Some(State::Idle) => waited > KEEP_ALIVE,
-                Some(State::Reading) => waited > self.read_timeout,
+                Some(State::Reading | State::Done) => waited > self.read_timeout,
                 _ => false,
             }
         };

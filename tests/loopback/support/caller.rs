@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     BadToken,
     /// It is too long.
     TooLong,
+    /// It is so long that the answer may not be heard.
+    FarTooLong,
     /// It is a GET.
     Get,
 }
@@ -106,7 +108,9 @@ const LIFE: Duration = Duration::from_millis(200);
 
 /// What is called about a work, and how long after the call before.
 fn script(seq: u64) -> Vec<(Duration, Kind, &'static str)> {
-    use Kind::{BadToken, Completed, Failed, Forged, Get, Gibberish, Running, Stranger, TooLong};
+    use Kind::{
+        BadToken, Completed, Failed, FarTooLong, Forged, Get, Gibberish, Running, Stranger, TooLong,
+    };
     let (now, soon) = (Duration::ZERO, Duration::from_millis(20));
     let end = if is_early(seq) { now } else { LIFE };
     match seq % ROUND {
@@ -126,6 +130,7 @@ fn script(seq: u64) -> Vec<(Duration, Kind, &'static str)> {
             (now, Completed, "a"),
             (now, Completed, "b"),
         ],
+        14 => vec![(end, FarTooLong, "a"), (now, Completed, "b")],
         _ => vec![(end, Completed, "a")],
     }
 }
@@ -232,7 +237,10 @@ impl Line {
             thread::sleep(wait);
             let delivery = format!("msg_{}_{delivery}", self.seq);
             for _ in 0..=self.habits.retries {
-                let status = self.call(kind, &delivery);
+                let answered = self.call(kind, &delivery);
+                // Who is still writing may hear nothing: it counts as refused all the same.
+                let is_long = kind == Kind::FarTooLong;
+                let status = answered.or(is_long.then_some(413));
                 let made = Made {
                     seq: self.seq,
                     kind,
@@ -269,7 +277,8 @@ impl Line {
             Kind::Running => said(&self.id, "running"),
             Kind::Gibberish => "<html>".to_owned(),
             Kind::Stranger => said("nobody's", "completed"),
-            Kind::TooLong => format!("\"{}\"", "x".repeat(5_000)),
+            Kind::TooLong => "x".repeat(5_000),
+            Kind::FarTooLong => "x".repeat(5_000_000),
             _ => said(&self.id, "completed"),
         };
         let (method, path) = match kind {
