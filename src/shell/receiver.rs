@@ -295,7 +295,12 @@ async fn serve(
                 core.look(door.now());
             }
             () = guests.next_leaves() => {}
-            accepted = listener.accept() => guests.take_in(accepted).await,
+            accepted = listener.accept() => {
+                guests.take_in(accepted).await;
+                // Those who are in come first: in a flood of connections they would have to make
+                // room before they are heard.
+                tokio::task::yield_now().await;
+            }
         }
     }
     guests.send_away().await;

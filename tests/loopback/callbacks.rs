@@ -279,6 +279,21 @@ fn a_thousand_slow_connections_leave_the_receiver_answering() {
     assert_eq!(most, 200);
 }
 
+/// New connections were taken faster than those that were there were read, so a caller had to make
+/// room before it was heard.
+#[test]
+fn a_flood_of_connections_drives_no_caller_away() {
+    let observe = "[observe]\nmode = \"both\"\n\
+                   [observe.callback]\nmax_body = \"4KiB\"\nconnections = 64\nlinger = \"5s\"\npark_for = \"2s\"\n";
+    let habits = Habits {
+        floods: true,
+        ..Habits::default()
+    };
+    let done = run_against(habits, observe);
+    done.said.check(0, &[]);
+    check_counts(&done.run, &done.made, false);
+}
+
 #[test]
 fn a_receiver_without_room_makes_the_run_invalid() {
     let observe = "[observe]\nmode = \"both\"\n\

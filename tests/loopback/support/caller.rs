@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub(crate) struct Habits {
     pub(crate) retries: u32,
     /// Before its first call it opens so many connections, and sends a byte on each.
     pub(crate) slow_connections: usize,
+    /// From its first call on somebody opens connections and closes them, as fast as can be.
+    pub(crate) floods: bool,
     /// It says the URL that it is to call again in each answer.
     pub(crate) echoes: bool,
     /// Whom it believes where it calls over TLS.
@@ -98,6 +101,8 @@ pub(crate) struct Caller {
     callers: Vec<JoinHandle<()>>,
     /// Connections that are open and say nothing more.
     slow: Vec<TcpStream>,
+    flood: Option<JoinHandle<()>>,
+    ended: Arc<AtomicBool>,
 }
 
 /// Numbers of arrivals after which everything begins anew.
@@ -149,6 +154,8 @@ impl Caller {
             made,
             callers: Vec::new(),
             slow: Vec::new(),
+            flood: None,
+            ended: Arc::default(),
             habits,
         }
     }
@@ -156,6 +163,8 @@ impl Caller {
     /// Every call that was made.
     pub(crate) fn made(mut self) -> Vec<Made> {
         self.callers.drain(..).for_each(|it| it.join().unwrap());
+        self.ended.store(true, Ordering::Relaxed);
+        self.flood.into_iter().for_each(|it| it.join().unwrap());
         drop(self.log);
         self.made.iter().collect()
     }
@@ -182,6 +191,14 @@ impl Caller {
             let mut slow = line.connect().unwrap();
             slow.write_all(b"P").unwrap();
             self.slow.push(slow);
+        }
+        if self.habits.floods && self.flood.is_none() {
+            let address = line.url.socket_addrs(|| None).unwrap()[0];
+            let ended = Arc::clone(&self.ended);
+            self.flood = Some(thread::spawn(move || {
+                // Once the receiver has gone nobody can be flooded.
+                while !ended.load(Ordering::Relaxed) && TcpStream::connect(address).is_ok() {}
+            }));
         }
         let life = Life {
             ends: request.at + LIFE.as_secs_f64(),
