@@ -1,40 +1,30 @@
-//! How late callbacks came behind the ends of their works, by the clock of the service.
+//! `callback_lag`: how late the first callback of each work came behind its end, by the clock of
+//! the service.
 //!
 //! A stamp less the instant of its callback is known; what the clock of the service showed at the
 //! origin of the run is bounded by every stamped work ([`crate::record::stamps`]). The middle of
 //! those bounds stands for it, and half of what they leave open is the uncertainty of every lag.
 
+use super::binomial::float;
+use super::quantiles::{Quantiles, rank};
 use crate::record::snapshot::Snapshot;
 use crate::record::stamps::ClockBounds;
 
-/// The lags of the first callbacks of works, in seconds. Each may be wrong by the same amount, up
-/// or down: so some may be less than nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The name of the metric. It is none of the catalogue: its values are known at the end of a run.
+pub const CALLBACK_LAG: &str = "callback_lag";
+
+/// The lags, in seconds. All of them may be wrong by the same amount, up or down: so some may be
+/// less than nothing.
+#[derive(Clone, Debug, PartialEq)]
 pub struct CallLags {
-    /// How many were stamped.
-    pub count: u64,
-    /// The mean.
-    pub mean: f64,
-    /// The shortest.
-    pub min: f64,
-    /// The quantiles of [`LEVELS`]: the least lag that so many are not above.
-    pub quantiles: [f64; LEVELS.len()],
-    /// The longest.
-    pub max: f64,
-    /// By how much all of them may be wrong, up or down.
+    /// In ascending order, and how often.
+    lags: Vec<(f64, u64)>,
+    count: u64,
+    /// By how much all of them may be wrong, up or down, in seconds.
     pub uncertainty: f64,
-    /// To how much the clock of the service tells.
+    /// To how much the clock of the service tells, in seconds.
     pub resolution: f64,
 }
-
-/// Which quantiles are told, and their names.
-pub const LEVELS: [(&str, f64); 5] = [
-    ("p50", 0.5),
-    ("p90", 0.9),
-    ("p95", 0.95),
-    ("p99", 0.99),
-    ("p999", 0.999),
-];
 
 /// Why lags are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,26 +69,61 @@ impl CallLags {
             let shown = micros(least.saturating_sub(from)) + micros(most.saturating_sub(from));
             (shown / 2.0 - cut) * 1e-6
         };
-        let ascending = || lags.iter().rev().map(|(from, calls)| (lag(from), calls));
-        let sum: f64 = ascending().map(|(lag, calls)| lag * float(calls)).sum();
-        let quantile = |(_, level): (&str, f64)| {
-            let wanted = (level * float(count)).ceil();
-            let mut below = 0;
-            let found = ascending().find(|(_, calls)| {
-                below += calls;
-                float(below) >= wanted
-            });
-            found.map_or(f64::NAN, |(lag, _)| lag)
-        };
         Ok(Self {
+            lags: (lags.iter().rev())
+                .map(|(from, calls)| (lag(from), calls))
+                .collect(),
             count,
-            mean: sum / float(count),
-            min: ascending().next().map_or(f64::NAN, |(lag, _)| lag),
-            quantiles: LEVELS.map(quantile),
-            max: lags.iter().next().map_or(f64::NAN, |(from, _)| lag(from)),
             uncertainty: (micros(most - least) / 2.0 + cut) * 1e-6,
             resolution: micros(resolution) * 1e-6,
         })
+    }
+
+    /// How many there are, at least one.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The lag of this rank, from 1.
+    pub fn at(&self, rank: u64) -> f64 {
+        let mut below = 0;
+        let mut lags = self.lags.iter();
+        let found = lags.find(|(_, calls)| {
+            below += calls;
+            below >= rank
+        });
+        let longest = self.lags.last();
+        found.or(longest).map_or(0.0, |(lag, _)| *lag)
+    }
+
+    /// The mean, and the standard deviation.
+    pub fn mean(&self) -> (f64, f64) {
+        let over = |value: &dyn Fn(f64) -> f64| {
+            let sum: f64 = (self.lags.iter())
+                .map(|(lag, calls)| value(*lag) * float(*calls))
+                .sum();
+            sum / float(self.count)
+        };
+        let mean = over(&|lag| lag);
+        let variance = over(&|lag| (lag - mean) * (lag - mean));
+        (mean, variance.sqrt())
+    }
+
+    /// The figures of `summary.json`.
+    pub fn figures(&self) -> Quantiles {
+        let at = |q: f64| Some(self.at(rank(q, self.count)));
+        Quantiles {
+            count: self.count,
+            beyond: 0,
+            mean: Some(self.mean().0),
+            min: Some(self.at(1)),
+            p50: at(0.5),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: Some(self.at(self.count)),
+        }
     }
 }
 
@@ -108,9 +133,4 @@ impl CallLags {
 )]
 fn micros(micros: i64) -> f64 {
     micros as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share")]
-fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -7,6 +7,7 @@
 //! | ratios | Clopper-Pearson | Biometrika 26 (1934), 404-413 |
 //! | mean | normal law with the sample's standard error | central limit theorem |
 //! | max, counts, `achieved_rate` | exact | |
+//! | `callback_lag` | as above, and its uncertainty on both sides | [`super::call_lags`] |
 //!
 //! Each bound is one-sided at 95 %. A promise is kept if everything up to the bound on its far side
 //! keeps it, broken if everything down to the bound on the near side breaks it, else undecided.
@@ -17,6 +18,7 @@
 
 use super::Facts;
 use super::binomial::{float, rank_bounds, share_bounds};
+use super::call_lags::{CALLBACK_LAG, CallLags};
 use super::own_error;
 use super::quantiles::{Sample, rank};
 use crate::record::Metric;
@@ -132,6 +134,10 @@ fn estimate(slo: &Slo, snapshot: &Snapshot, facts: &Facts) -> Option<Estimate> {
     if let (Some(metric), Some(statistic)) = (Metric::named(&slo.subject), slo.statistic) {
         return of_metric(&Sample::of(snapshot, metric), statistic);
     }
+    if let (CALLBACK_LAG, Some(statistic)) = (slo.subject.as_str(), slo.statistic) {
+        let lags = facts.has_rows.then(|| CallLags::of(snapshot).ok())??;
+        return Some(of_lags(&lags, statistic));
+    }
     if let Some(ratio) = slo.subject.strip_suffix("_ratio").and_then(Ratio::named) {
         return of_ratio(ratio.parts(snapshot));
     }
@@ -243,6 +249,34 @@ fn of_metric(sample: &Sample, statistic: Statistic) -> Option<Estimate> {
         high,
         n: Some(n),
     })
+}
+
+/// All lags may be wrong by the same amount, so both bounds are moved by it.
+fn of_lags(lags: &CallLags, statistic: Statistic) -> Estimate {
+    let n = lags.count();
+    let (value, low, high) = match statistic {
+        Statistic::Max => {
+            let longest = lags.at(n);
+            (longest, longest, longest)
+        }
+        Statistic::Mean => {
+            let (mean, spread) = lags.mean();
+            let error = NORMAL_95 * spread / float(n).sqrt();
+            (mean, mean - error, mean + error)
+        }
+        Statistic::Quantile(q) => {
+            let (low, high) = rank_bounds(q, n);
+            let low = low.map_or(0.0, |rank| lags.at(rank));
+            let high = high.map_or(f64::INFINITY, |rank| lags.at(rank));
+            (lags.at(rank(q, n)), low, high)
+        }
+    };
+    Estimate {
+        value,
+        low: low - lags.uncertainty,
+        high: high + lags.uncertainty,
+        n: Some(n),
+    }
 }
 
 /// With anything beyond, the mean is beyond too.

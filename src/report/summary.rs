@@ -259,6 +259,7 @@ fn shape(report: &Report) -> Summary<'_> {
             CATALOGUE
                 .iter()
                 .map(|row| (row.name, figures(snapshot, row.metric)))
+                .chain(calls::metric(report))
                 .collect(),
         ),
         times: times::Shape::from(&report.times),

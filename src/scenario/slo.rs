@@ -4,7 +4,7 @@ use super::{Judge, Rate, Relation, Slo, Statistic};
 use crate::time::Span;
 
 /// Metrics that a promise may be about; each has the statistics of [`STATISTICS`].
-pub const METRICS: [&str; 17] = [
+pub const METRICS: [&str; 18] = [
     "accept_latency",
     "accept_service_time",
     "closed_loop_latency",
@@ -22,6 +22,7 @@ pub const METRICS: [&str; 17] = [
     "callback_ahead",
     "poll_ahead",
     "callback_gap",
+    "callback_lag",
 ];
 
 /// Counts of the ledger.

@@ -449,6 +449,8 @@ fn attempts_are_made_again_from_the_files_or_left_out_where_there_are_none() {
         let callbacks = &Run::read(&folder.path(&out)).summary["callbacks"];
         let has_rows = works == "all";
         assert_eq!(callbacks["lag"].is_object(), has_rows, "{callbacks}");
+        let lag = &Run::read(&folder.path(&out)).summary["metrics"]["callback_lag"];
+        assert_eq!(lag["p99"].is_f64(), has_rows, "{lag}");
         let attempts = callbacks["attempts"].as_array().unwrap();
         assert_eq!(!attempts.is_empty(), has_rows, "{callbacks}");
         assert_eq!(callbacks["receiver"].is_object(), way.is_empty());

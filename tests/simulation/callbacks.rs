@@ -7,7 +7,7 @@ use plimsoll::record::area::AreaBooks;
 use plimsoll::record::interval::Interval;
 use plimsoll::record::ledger::Count;
 use plimsoll::record::row::{Settled, WorkRow};
-use plimsoll::report::call_lags::{CallLags, LEVELS};
+use plimsoll::report::call_lags::CallLags;
 use plimsoll::scenario::{Law, Mode, Plan, resolve};
 use plimsoll::sim::world::{self, Network, VirtualRun, Watch};
 use plimsoll::sim::{Made, Received};
@@ -279,7 +279,7 @@ fn lags_are_those_of_the_services_own_log() {
         truth.sort_by(f64::total_cmp);
         let works = u32::try_from(truth.len()).unwrap();
         let lags = CallLags::of(&run.snapshot).unwrap();
-        assert_eq!(lags.count, u64::from(works), "{mode}");
+        assert_eq!(lags.count(), u64::from(works), "{mode}");
         let close = |found: f64, expected: f64| {
             let off = (found - expected).abs();
             assert!(
@@ -287,13 +287,15 @@ fn lags_are_those_of_the_services_own_log() {
                 "{mode} {unit}: {found} {expected} {lags:?}"
             );
         };
-        close(lags.min, truth[0]);
-        close(lags.max, truth[truth.len() - 1]);
-        close(lags.mean, truth.iter().sum::<f64>() / f64::from(works));
-        for ((_, level), found) in LEVELS.into_iter().zip(lags.quantiles) {
+        let figures = lags.figures();
+        close(
+            figures.mean.unwrap(),
+            truth.iter().sum::<f64>() / f64::from(works),
+        );
+        for figure in figures.each() {
             // The least that so many are not above.
-            let enough = (1..=works).find(|place| f64::from(*place) >= level * f64::from(works));
-            close(found, truth[enough.unwrap() as usize - 1]);
+            let enough = (1..=works).find(|place| f64::from(*place) >= figure.q * f64::from(works));
+            close(figure.value.unwrap(), truth[enough.unwrap() as usize - 1]);
         }
         // 2,000 works bound the clock closely: some end right after a look or before a call.
         let resolution = if unit == "1us" { 0.0 } else { 0.01 };

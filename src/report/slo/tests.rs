@@ -236,6 +236,54 @@ fn bounds_miss_the_truth_in_at_most_five_of_a_hundred_runs() {
 }
 
 #[test]
+fn a_lag_of_callbacks_is_as_sure_as_the_clock_of_the_service_is_known() {
+    use crate::record::interval::Seen;
+    use crate::record::windows::Happening;
+    use crate::time::Tick;
+    use crate::work::ServiceTime;
+    // Its clock showed this at the origin, and is known to 10 ms; each callback is 100 ms late.
+    let shown = 1_750_000_000_000_123;
+    let mut snapshot = Snapshot::default();
+    let mut seen = Seen::default();
+    for work in 1..=400_u32 {
+        let end = i64::from(work) * 50_000;
+        let at = |micros: i64| Tick(u64::try_from(end + micros).unwrap() * 1_000);
+        let stamp = ServiceTime(shown + end);
+        let known = [Tick::ZERO, at(-10_000), at(10_000)];
+        seen.stamps.count(Happening::Completed, stamp, known);
+        snapshot.lags.count(at(100_000), stamp);
+    }
+    snapshot.seen.add(Tick::ZERO, &seen);
+    let check = |bound: f64, bounds: Decision, point: Decision| {
+        for statistic in [
+            Statistic::Quantile(0.5),
+            P99,
+            Statistic::Mean,
+            Statistic::Max,
+        ] {
+            let slo = promise(CALLBACK_LAG, Some(statistic), Relation::Less, bound);
+            assert_eq!(decision(&slo, &snapshot), bounds, "{slo:?}");
+            let judge = Judge::Point;
+            assert_eq!(decision(&Slo { judge, ..slo }, &snapshot), point, "{bound}");
+        }
+    };
+    check(0.111, Decision::Pass, Decision::Pass);
+    check(0.105, Decision::Undecided, Decision::Pass);
+    check(0.095, Decision::Undecided, Decision::Fail);
+    check(0.089, Decision::Fail, Decision::Fail);
+    // Without a row of each callback nobody could make the figure again.
+    let slo = promise(CALLBACK_LAG, Some(P99), Relation::Less, 1.0);
+    let no_rows = Facts {
+        has_rows: false,
+        ..facts()
+    };
+    assert_eq!(
+        judge(&slo, &snapshot, &no_rows).decision,
+        Decision::Undecided
+    );
+}
+
+#[test]
 fn a_promise_can_be_made_of_everything_that_is_measured_and_of_nothing_else() {
     use crate::record::CATALOGUE;
     use crate::record::ledger::Group;
@@ -245,7 +293,8 @@ fn a_promise_can_be_made_of_everything_that_is_measured_and_of_nothing_else() {
         names.sort_unstable();
         names
     };
-    let metrics = CATALOGUE.iter().map(|row| row.name).collect();
+    let metrics = CATALOGUE.iter().map(|row| row.name);
+    let metrics = metrics.chain([CALLBACK_LAG]).collect();
     assert_eq!(sorted(METRICS.to_vec()), sorted(metrics));
     let snapshot = Snapshot::default();
     let named = [&LEDGER[..], &REQUESTS, &CALLBACKS, &ANOMALIES].concat();

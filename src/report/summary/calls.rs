@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Object, counts, micro, nano};
+use super::{Figures, Object, counts, micro, nano};
 use crate::record::bursts::Burst;
 use crate::record::ledger::{Count, Group};
-use crate::report::call_lags::{CallLags, LEVELS};
+use crate::report::call_lags::{CALLBACK_LAG, CallLags};
 use crate::report::calls::Attempt;
+use crate::report::quantiles::Quantiles;
 use crate::report::{Receiver, Report};
 
 /// `callbacks`.
@@ -36,17 +37,11 @@ struct Use {
     cpu_s: f64,
 }
 
-/// `callbacks.lag`: the mean and the quantiles may be wrong by `uncertainty_s`.
+/// `callbacks.lag`: what the figures of `metrics.callback_lag` rest on.
 #[derive(Serialize)]
 struct Lag {
-    count: u64,
     uncertainty_s: f64,
     resolution_s: f64,
-    mean: f64,
-    min: f64,
-    #[serde(flatten)]
-    quantiles: Object<f64>,
-    max: f64,
 }
 
 #[derive(Serialize)]
@@ -84,6 +79,17 @@ impl Shape {
     }
 }
 
+/// `metrics.callback_lag`: only where callbacks are heard; without a figure where it is not known.
+pub(super) fn metric(report: &Report) -> Option<(&'static str, Figures)> {
+    let lags = || {
+        report
+            .call_lags()
+            .map_or_else(|_| Quantiles::default(), |it| it.figures())
+    };
+    let hears = report.facts.mode.hears_callbacks();
+    hears.then(|| (CALLBACK_LAG, Figures::from(lags())))
+}
+
 impl From<Receiver> for Use {
     fn from(from: Receiver) -> Self {
         Self {
@@ -98,15 +104,9 @@ impl From<Receiver> for Use {
 
 impl From<CallLags> for Lag {
     fn from(from: CallLags) -> Self {
-        let levels = LEVELS.into_iter().zip(from.quantiles);
         Self {
-            count: from.count,
             uncertainty_s: micro(from.uncertainty),
             resolution_s: micro(from.resolution),
-            mean: micro(from.mean),
-            min: micro(from.min),
-            quantiles: Object(levels.map(|((name, _), lag)| (name, micro(lag))).collect()),
-            max: micro(from.max),
         }
     }
 }

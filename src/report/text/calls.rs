@@ -131,13 +131,14 @@ fn behind(report: &Report) -> Option<String> {
         let sign = if seconds < 0.0 { "-" } else { "" };
         format!("{sign}{}", number::time(seconds.abs()))
     };
-    let [half, _, _, most, _] = lags.quantiles;
+    let figures = lags.figures();
+    let [half, most, mean] = [figures.p50?, figures.p99?, figures.mean?];
     Some(format!(
         "by the service's stamps they came {} (p50), {} (p99), {} (mean) after the end of their \
          work, each more or less {}",
         time(half),
         time(most),
-        time(lags.mean),
+        time(mean),
         number::time(lags.uncertainty),
     ))
 }
