@@ -257,7 +257,7 @@ fn check(flags: &ScenarioArgs, out: &mut impl Write) -> Result<u8, Mistake> {
             Weight::Warning => warnings.push(format!("{}: {}", line.about, line.text)),
         }
     }
-    warnings.extend(run::key_warning(&scenario.plan));
+    warnings.extend(run::secret_warnings(&scenario.plan));
     warnings.extend(run::selftest_warning(&scenario.plan));
     for warning in warnings {
         let text = hanging(&format!("warning: {warning}"), 2, columns);

@@ -249,7 +249,7 @@ pub enum Code {
     Descriptors,
     /// A shard, or the receiver of callbacks, used its whole core.
     Cpu,
-    /// The receiver of callbacks had no room for who called.
+    /// The receiver of callbacks had no room for who called, or heard nothing.
     Receiver,
     /// A shard died.
     ShardDied,

@@ -39,7 +39,7 @@ use state::Quote;
 use venue::{Left, Shards as _, Venue, Ways};
 
 pub(crate) use prepare::sim_secrets;
-pub use prepare::{Scenario, key_warning, read_scenario};
+pub use prepare::{Scenario, read_scenario, secret_warnings};
 pub use state::selftest_warning;
 
 /// Something that the operator can put right. Ends a command with exit code 2.
@@ -289,6 +289,7 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
             .iter()
             .flat_map(|seen| callbacks::overloaded(plan, seen)),
     );
+    reasons.extend(callbacks::deaf(plan, &facts, &snapshot));
     reasons.extend(ending.died.iter().map(|why| {
         let text = why.clone();
         reason(Code::ShardDied, None, None, text)

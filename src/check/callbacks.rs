@@ -3,6 +3,17 @@
 use super::Lines;
 use crate::scenario::{Base, Find, Mode, Plan, UrlTo};
 
+/// Whether the service is on this machine.
+fn is_here(base: &Base) -> bool {
+    let Base::Url(url) = base else { return true };
+    let url = url::Url::parse(url).ok();
+    let host = url
+        .as_ref()
+        .and_then(url::Url::host_str)
+        .unwrap_or_default();
+    host == "localhost" || host == "[::1]" || host.starts_with("127.")
+}
+
 pub(super) fn explain(plan: &Plan, lines: &mut Lines) {
     let observe = &plan.observe;
     if !observe.mode.hears_callbacks() {
@@ -48,7 +59,7 @@ pub(super) fn explain(plan: &Plan, lines: &mut Lines) {
         );
     }
     let is_local = callback.listen.starts_with("127.") || callback.listen.starts_with("[::1]");
-    if plan.target.base != Base::Simulator && is_local && callback.public_url.is_none() {
+    if !is_here(&plan.target.base) && is_local && callback.public_url.is_none() {
         lines.warn(
             "callbacks",
             "observe.callback.listen is this machine alone: a service elsewhere needs a public_url",

@@ -66,7 +66,12 @@ impl Engine {
         let (from, to) = (work.age_when_open(), work.age(sent));
         if let Some(finished) = terminal.finished {
             let seen = [work.sent, work.last_open.get().unwrap_or(work.sent), at];
-            self.recorder.stamps().count(what, finished, seen);
+            if source == Source::Callback {
+                // It tells what the clock shows; when works ended is told by those who ask for all.
+                self.recorder.stamps().bound_by(finished, seen);
+            } else {
+                self.recorder.stamps().count(what, finished, seen);
+            }
         }
         if source == Source::Callback || !self.sees_ends() {
             return;

@@ -58,6 +58,12 @@ impl Resolution {
     }
 }
 
+/// The service's clock less ours at an instant, in microseconds.
+fn since(stamp: ServiceTime, tick: Tick) -> i64 {
+    let micros = i64::try_from(tick.0 / 1_000).unwrap_or(i64::MAX);
+    stamp.0.saturating_sub(micros)
+}
+
 /// Ends by the service's clock, counted on a grid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stamps {
@@ -69,17 +75,20 @@ pub struct Stamps {
 
 impl Stamps {
     /// A work whose submit was sent at an instant was open at the next and had ended at the last.
-    pub fn count(&mut self, what: Happening, stamp: ServiceTime, [sent, open, ended]: [Tick; 3]) {
-        let micros = |tick: Tick| i64::try_from(tick.0 / 1_000).unwrap_or(i64::MAX);
-        let since = |tick| stamp.0.saturating_sub(micros(tick));
+    pub fn count(&mut self, what: Happening, stamp: ServiceTime, seen: [Tick; 3]) {
+        self.bound_by(stamp, seen);
+        let [sent, ..] = seen;
+        self.add(what, since(stamp, sent), 1);
+    }
+
+    /// The same of a work that is not to be counted: only what it tells of the clock.
+    pub fn bound_by(&mut self, stamp: ServiceTime, [_, open, ended]: [Tick; 3]) {
         self.resolution.see(stamp);
         // Our ticks are cut to the microsecond: the end may be one later.
-        let bounds = ClockBounds {
-            least: since(ended).saturating_sub(1),
-            most: since(open),
-        };
-        self.bound(bounds);
-        self.add(what, since(sent), 1);
+        self.bound(ClockBounds {
+            least: since(stamp, ended).saturating_sub(1),
+            most: since(stamp, open),
+        });
     }
 
     /// The clock is within these bounds too, its resolution apart.
@@ -107,9 +116,6 @@ impl Stamps {
 
     /// Adds those of another shard or time.
     pub fn merge(&mut self, other: &Self) {
-        if other.is_empty() {
-            return;
-        }
         self.resolution.merge(other.resolution);
         if let Some(bounds) = other.bounds {
             self.bound(bounds);
@@ -119,7 +125,7 @@ impl Stamps {
 
     /// Whether no work was stamped.
     pub fn is_empty(&self) -> bool {
-        self.grid.is_empty()
+        self.grid.is_empty() && self.bounds.is_none()
     }
 
     /// How many different ones there are.

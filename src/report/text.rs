@@ -72,7 +72,7 @@ fn name(facts: &Facts) -> String {
 fn write_all(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     headline(out, report, columns)?;
     promises(out, report, columns)?;
-    ratios(out, report)?;
+    ratios(out, report, columns)?;
     table::write(out, report, columns)?;
     times::write(out, report, columns)?;
     poll_ages::write(out, report, columns)?;
@@ -275,7 +275,7 @@ fn share(name: &str, (k, n): (u64, u64)) -> String {
     format!("{name} {share}")
 }
 
-fn ratios(out: &mut String, report: &Report) -> fmt::Result {
+fn ratios(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     section(out, "ratios")?;
     for (ratio, name, of) in [
         (Ratio::IntakeFailure, "intake failure", "sent"),
@@ -290,7 +290,30 @@ fn ratios(out: &mut String, report: &Report) -> fmt::Result {
         let counts = format!("{} of {} {of}", number::count(k), number::count(n));
         writeln!(out, "  {name:<16}{share:>10}   {DIM}{counts}{DIM:#}")?;
     }
-    Ok(())
+    match failures(report) {
+        Some(line) => wrapped(out, 2, columns, &line),
+        None => Ok(()),
+    }
+}
+
+/// Of which kinds the failures of works are, where the service did not say of all of them that they
+/// failed.
+fn failures(report: &Report) -> Option<String> {
+    let get = |count| report.snapshot.counts.get(count);
+    let kinds = [
+        (get(Count::Failed), "failed"),
+        (get(Count::Expired), "expired, without an end"),
+        (get(Count::Lost), "lost"),
+    ];
+    let [_, expired, lost] = kinds;
+    if expired.0 + lost.0 == 0 {
+        return None;
+    }
+    let kinds = kinds.into_iter().filter(|(works, _)| *works > 0);
+    let each: Vec<String> = kinds
+        .map(|(works, kind)| format!("{} {kind}", number::count(works)))
+        .collect();
+    Some(format!("of the work failures {}", each.join("; ")))
 }
 
 /// A quantile, or that it is larger than all that was seen.
@@ -305,6 +328,7 @@ fn value(quantile: Option<f64>, sample: &Sample) -> String {
 fn worries(out: &mut String, report: &Report, columns: usize) -> fmt::Result {
     let mut lines = stuck(report);
     lines.extend(disturbances(report));
+    lines.extend(calls::worries(report));
     lines.extend(anomalies(report));
     lines.extend(limits(report));
     if !lines.is_empty() {

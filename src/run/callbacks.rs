@@ -3,7 +3,9 @@
 
 use super::prepare::no_key;
 use super::{Mistake, reason};
-use crate::report::{Code, Reason};
+use crate::record::ledger::Count;
+use crate::record::snapshot::Snapshot;
+use crate::report::{Code, EndedBy, Facts, Reason};
 use crate::scenario::{Base, Plan, SecretRef, SignaturePlan, UrlTo};
 use crate::shell::receiver::{Endpoint, Keys, NoReceiver, Seen};
 use crate::shell::requests::has_place_for_url;
@@ -34,6 +36,39 @@ pub(super) fn endpoint(plan: &Plan) -> Result<Option<Endpoint>, Mistake> {
     }
     reach(plan, &endpoint)?;
     Ok(Some(endpoint))
+}
+
+/// Why it cannot be said of any work when its callback came: none did, though the run was not cut
+/// short. Whether the service or the way to the receiver is at fault nobody can tell.
+pub(super) fn deaf(plan: &Plan, facts: &Facts, snapshot: &Snapshot) -> Option<Reason> {
+    let get = |count| snapshot.counts.get(count);
+    let works = get(Count::Accepted);
+    let may_be = facts.mode.hears_callbacks() && !facts.simulated;
+    let is_whole = facts.ended_by == EndedBy::Plan;
+    if !may_be || !is_whole || works == 0 || get(Count::CallbacksFirst) > 0 {
+        return None;
+    }
+    let why = if get(Count::CallbacksUnreadable) > 0 {
+        "callbacks came, and none was understood: do observe.callback.id and \
+         observe.callback.terminal name what is in them?"
+            .to_owned()
+    } else if get(Count::CallbacksRefused) > 0 {
+        "all that came were refused by observe.callback.faults".to_owned()
+    } else if get(Count::UnknownWork) > 0 {
+        "callbacks came, and none named a work of this run: does observe.callback.find fit?"
+            .to_owned()
+    } else if get(Count::BadToken) > 0 {
+        "requests came without the token: does the service call the URL as it is?".to_owned()
+    } else {
+        let told = match &plan.observe.callback.url {
+            UrlTo::Body(field) => format!("does the service read {} of the body", field.0),
+            UrlTo::Header(name) => format!("does the service read the header {name}"),
+            UrlTo::Server => "is the URL configured at the service".to_owned(),
+        };
+        format!("nobody called the receiver: {told}, and does it reach us?")
+    };
+    let text = format!("no callback told the end of any of {works} works; {why}");
+    Some(reason(Code::Receiver, Some(0.0), Some(1.0), text))
 }
 
 /// Whether we answer where the built-in service is to call, which a tunnel or proxy may prevent. A
@@ -108,6 +143,14 @@ fn knows_where(plan: &Plan) -> Result<(), Mistake> {
              \"{ours}\" and simulator.callback.{key} = \"{theirs}\", expected the same\n\
              hint: --set 'simulator.callback.{key}=\"{ours}\"'"
         )));
+    }
+    Ok(())
+}
+
+/// Whether the secrets of the receiver are there.
+pub(super) fn secrets(plan: &Plan) -> Result<(), Mistake> {
+    if plan.observe.mode.hears_callbacks() {
+        keys(plan)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::string::FromUtf8Error;
 use std::sync::Arc;
 use std::{fs, iter};
 
-use super::callbacks::keyring_of;
+use super::callbacks::{self, keyring_of};
 use super::over_http::TruthTo;
 use super::{Mistake, Shards};
 use crate::check::{self, Weight};
@@ -146,10 +146,19 @@ pub(super) fn key(plan: &Plan) -> Result<Option<Secret>, Mistake> {
     }
 }
 
-/// What `run` would say of the key; none if it is there.
-pub fn key_warning(plan: &Plan) -> Option<String> {
-    let Mistake(text) = key(plan).err()?;
-    text.lines().next().map(str::to_owned)
+/// What `run` would say of the secrets that the scenario refers to; nothing if they are there.
+pub fn secret_warnings(plan: &Plan) -> Vec<String> {
+    let mistakes = [
+        key(plan).err(),
+        callbacks::secrets(plan).err(),
+        sim_secrets(&plan.simulator).err(),
+    ];
+    let first_line = |Mistake(text)| text.lines().next().map(str::to_owned);
+    mistakes
+        .into_iter()
+        .flatten()
+        .filter_map(first_line)
+        .collect()
 }
 
 /// What the plan of the built-in service refers to.

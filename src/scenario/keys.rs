@@ -200,7 +200,7 @@ pub const KEYS: &[Key] = &[
     key("observe.callback.delivery_header", Text, Default("\"webhook-id\""), "The header that is the same in each attempt of one delivery."),
     key("observe.callback.signature", Kind::Table, Nothing, "How callbacks are signed; omitted = they are not. One that fails the check is counted as unverified, and what it says is kept."),
     key("observe.callback.signature.scheme", Choice(&["standard", "github", "hmac", "bearer"]), Required, "Standard Webhooks v1, GitHub's X-Hub-Signature-256, HMAC-SHA-256 of the body in a header of your choice, or a bearer token."),
-    key("observe.callback.signature.secrets", Kind::Secrets, Required, "Any of these fits: so keys are rotated."),
+    key("observe.callback.signature.secrets", Kind::Secrets, Required, "Any of these fits: so keys are rotated. For standard, whsec_ and base64."),
     key("observe.callback.signature.header", Text, When("scheme", "hmac", "\"X-Signature\""), "The header that holds the code."),
     key("observe.callback.signature.prefix", Text, Nothing, "What stands before the code, such as sha256=."),
     key("observe.callback.signature.encoding", Choice(&["hex", "base64"]), When("scheme", "hmac", "\"hex\""), "How the code is written."),

@@ -323,6 +323,23 @@ impl Given {
         format!("the shortest interval that leaves the margin is {shortest}")
     }
 
+    /// What an outage of the receiver costs the API: every work is polled, once at the least.
+    fn sweep(&self, need: &Need, plan: &Plan, outage: f64) -> String {
+        if outage <= plan.observe.deadline.seconds() {
+            return String::new();
+        }
+        let rate = need.requests_per_s / (1.0 + need.polls);
+        let asked = 2.0 * rate;
+        let share = self.limit.map_or_else(String::new, |limit| {
+            let share = asked / limit.rate.per_second();
+            format!(", {} of the limit", number::percent(share))
+        });
+        format!(
+            ": meanwhile the API is asked {}/s at least{share}",
+            number::plain(asked)
+        )
+    }
+
     fn about_outages(&self, need: &Need, plan: &Plan) -> String {
         let Some(callbacks) = &need.callbacks else {
             return String::new();
@@ -341,9 +358,10 @@ impl Given {
         };
         match plan.observe.mode {
             Mode::Hybrid => format!(
-                "{first}; what has none {} after its accept is polled ({} polls a work otherwise)",
+                "{first}; what has none {} after its accept is polled ({} polls a work otherwise){}",
                 number::time(plan.observe.deadline.seconds()),
-                number::plain(need.polls)
+                number::plain(need.polls),
+                self.sweep(need, plan, callbacks.outage.seconds)
             ),
             _ => format!("{first}, and nothing else tells of those works"),
         }

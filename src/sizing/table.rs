@@ -119,7 +119,8 @@ const LEGEND: &str = "first what the formulas say, below it what virtual time to
     arrivals, polls and callbacks played against works that end as the measured ones did. requests: \
     submits and polls together. 429: what callers who ignore the limit are refused; in virtual time \
     they wait as they are told to. known late: from the end of a work until its caller knows it; \
-    beyond the limit that of callers who hold themselves to it. size.csv has more";
+    beyond the limit that of callers who hold themselves to it (grows: without end; -: no figure). \
+    size.csv has more";
 
 const RECEIVER_LEGEND: &str = "busiest second: more come in one second an hour. at once in hand: \
     callbacks that the receiver works on, at most. never come: the share of the works of which no \

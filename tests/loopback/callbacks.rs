@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::support::binary::{Folder, KEY, KEY_NAME, Said, head, said};
-use crate::support::caller::{Caller, Habits, Kind, Made, ROUND, SECRET};
+use crate::support::caller::{Caller, Calls, Habits, Kind, Made, ROUND, SECRET};
 use crate::support::host::Host;
 use crate::support::run::Run;
 
@@ -294,6 +294,31 @@ fn a_flood_of_connections_drives_no_caller_away() {
     check_counts(&done.run, &done.made, false);
 }
 
+/// Whose fault it is that no callback told of any end nobody can say: it was a pass.
+#[test]
+fn a_run_that_heard_no_callback_is_invalid() {
+    let check = |calls: Calls, keys: &str, text: &str| {
+        let observe = format!("[observe]\nmode = \"both\"\n[observe.callback]\n{keys}\n");
+        let habits = Habits {
+            calls,
+            ..Habits::default()
+        };
+        let done = run_against(habits, &observe);
+        done.said.check(3, &[]);
+        let reason = &done.run.summary["validity"]["reasons"][0];
+        assert_eq!(reason["code"], "receiver", "{reason}");
+        assert!(reason["text"].as_str().unwrap().contains(text), "{reason}");
+        let again = said(&mut done.folder.command(&["report", "out"]));
+        again.check(3, &[]);
+    };
+    check(
+        Calls::Never,
+        "",
+        "does the service read /callback_url of the body",
+    );
+    check(Calls::ByScript, "id = \"/ticket\"", "none was understood");
+}
+
 #[test]
 fn a_receiver_without_room_makes_the_run_invalid() {
     let observe = "[observe]\nmode = \"both\"\n\
@@ -451,6 +476,9 @@ fn attempts_are_made_again_from_the_files_or_left_out_where_there_are_none() {
         assert_eq!(callbacks["lag"].is_object(), has_rows, "{callbacks}");
         let lag = &Run::read(&folder.path(&out)).summary["metrics"]["callback_lag"];
         assert_eq!(lag["p99"].is_f64(), has_rows, "{lag}");
+        // A work whose end both told is one end that was stamped.
+        let sojourn = &Run::read(&folder.path(&out)).summary["sojourn_time"];
+        assert_eq!(sojourn["method"], "timestamps", "{sojourn}");
         let attempts = callbacks["attempts"].as_array().unwrap();
         assert_eq!(!attempts.is_empty(), has_rows, "{callbacks}");
         assert_eq!(callbacks["receiver"].is_object(), way.is_empty());

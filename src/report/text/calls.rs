@@ -40,12 +40,53 @@ fn arrived(report: &Report) -> String {
         get(report, Count::CallbacksFirst),
     );
     format!(
-        "{} told the end of {} of {} accepted; {} without one",
+        "{} came; {} of {} accepted were told of, {} were not",
         number::counted(get(report, Count::Callbacks), "callback"),
         number::counted(first, "work"),
         number::count(accepted),
         number::count(accepted.saturating_sub(first)),
     )
+}
+
+/// What a receiver of its own would have to be mended for.
+pub(super) fn worries(report: &Report) -> Vec<String> {
+    let all = get(report, Count::Callbacks);
+    let line = |count, what: &str, hint: &str| {
+        let times = get(report, count);
+        let each = if times == all && all > 1 {
+            format!("all {} callbacks", number::count(all))
+        } else {
+            format!(
+                "{} of {} callbacks",
+                number::count(times),
+                number::count(all)
+            )
+        };
+        (times > 0).then(|| format!("{each} {what}: {hint}"))
+    };
+    let bad = get(report, Count::BadToken);
+    let bad = (bad > 0).then(|| {
+        let requests = number::counted(bad, "request");
+        format!(
+            "{requests} to the receiver without the token: does the service call the URL as it is?"
+        )
+    });
+    [
+        line(
+            Count::CallbacksUnverified,
+            "had a signature that does not fit",
+            "are the secrets of observe.callback.signature the service's?",
+        ),
+        line(
+            Count::CallbacksUnreadable,
+            "were not understood",
+            "do observe.callback.id and observe.callback.terminal name what is in them?",
+        ),
+        bad,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What is not as it should be, each kind that occurred.

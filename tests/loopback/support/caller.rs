@@ -75,9 +75,19 @@ impl Life {
     }
 }
 
+/// Whether a service calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Calls {
+    #[default]
+    ByScript,
+    Never,
+}
+
 /// How it calls.
 #[derive(Clone, Default)]
 pub(crate) struct Habits {
+    /// Whether it calls at all.
+    pub(crate) calls: Calls,
     /// It signs.
     pub(crate) signs: bool,
     /// It calls again where the answer is none, or 5xx, up to so many times.
@@ -250,6 +260,9 @@ impl Line {
         reason = "a service that calls later has a clock of its own"
     )]
     fn call_all(&self) {
+        if self.habits.calls == Calls::Never {
+            return;
+        }
         for (wait, kind, delivery) in script(self.seq) {
             thread::sleep(wait);
             let delivery = format!("msg_{}_{delivery}", self.seq);
