@@ -282,7 +282,7 @@ fn judge(plan: &Plan, mut facts: Facts, ending: &Ending, collected: &Collected) 
     };
     let disturbances = ending.disturbances.iter();
     let mut reasons: Vec<Reason> = disturbances.flat_map(disturbed).collect();
-    reasons.extend(overtaxed(plan, collected));
+    reasons.extend(overtaxed(plan, ending, collected));
     reasons.extend(
         ending
             .receiver
@@ -343,7 +343,7 @@ fn disturbed(disturbances: &Disturbances) -> Vec<Reason> {
 }
 
 /// The reasons for distrust that only the shell can know.
-fn overtaxed(plan: &Plan, collected: &Collected) -> Vec<Reason> {
+fn overtaxed(plan: &Plan, ending: &Ending, collected: &Collected) -> Vec<Reason> {
     let Health {
         cpu_share,
         out_of_descriptors,
@@ -351,7 +351,8 @@ fn overtaxed(plan: &Plan, collected: &Collected) -> Vec<Reason> {
         ..
     } = collected.health;
     let mut reasons = Vec::new();
-    if out_of_descriptors {
+    let receiver = ending.receiver.unwrap_or_default();
+    if out_of_descriptors || receiver.out_of_descriptors {
         let text = "the process ran out of file descriptors: raise `ulimit -n`".to_owned();
         reasons.push(reason(Code::Descriptors, None, None, text));
     }

@@ -19,6 +19,7 @@ use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::RunClock;
+use super::limits::is_out_of_descriptors;
 use super::secret::Secret;
 use crate::scenario::{Lane, Plan};
 use crate::time::{Span, Tick};
@@ -68,15 +69,8 @@ impl ConnectionCounts {
 
     /// Notes it if EMFILE or ENFILE is among the causes.
     fn note_failed(&self, error: &(dyn Error + 'static)) {
-        let none_left = causes(error).any(|cause| {
-            cause
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::raw_os_error)
-                .is_some_and(|code| {
-                    code == rustix::io::Errno::MFILE.raw_os_error()
-                        || code == rustix::io::Errno::NFILE.raw_os_error()
-                })
-        });
+        let mut causes = causes(error).filter_map(|cause| cause.downcast_ref());
+        let none_left = causes.any(is_out_of_descriptors);
         if none_left {
             self.out_of_descriptors.store(true, Ordering::Relaxed);
         }

@@ -1,6 +1,9 @@
 //! Limits of the process: file descriptors, core files, cores; the time on the processor and the
 //! memory that it took.
 
+use std::io;
+
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::time::Span;
@@ -61,6 +64,14 @@ pub fn peak_memory() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kilobytes.checked_mul(1_024)
+}
+
+/// Whether a system call failed because this process, or the machine, has no descriptor left.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let none_left = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|code| none_left.contains(&code))
 }
 
 #[cfg(test)]

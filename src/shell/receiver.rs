@@ -241,6 +241,8 @@ pub struct Seen {
     pub cpu: Span,
     /// The longest that a notice has waited for room in its shard.
     pub longest_wait: Span,
+    /// A connection was not taken as the process had no descriptor left.
+    pub out_of_descriptors: bool,
     /// Callbacks that came when their shard had closed its books: they are in no count.
     pub after_the_end: u64,
     /// The same of strays.

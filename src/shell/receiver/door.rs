@@ -30,6 +30,7 @@ use crate::engine::Input;
 use crate::engine::peers::callback_home;
 use crate::scenario::{Plan, ReceiverFaultKind};
 use crate::shell::RunClock;
+use crate::shell::limits::is_out_of_descriptors;
 use crate::shell::secret::Secret;
 use crate::shell::watchdog::Probes;
 use crate::time::{Span, Tick};
@@ -59,6 +60,7 @@ pub(super) struct Door {
     told: Cell<(u64, u64)>,
     longest_wait: Cell<Span>,
     after_the_end: Cell<u64>,
+    out_of_descriptors: Cell<bool>,
 }
 
 /// What is to be answered.
@@ -93,6 +95,7 @@ impl Door {
             told: Cell::default(),
             longest_wait: Cell::new(Span::ZERO),
             after_the_end: Cell::new(0),
+            out_of_descriptors: Cell::new(false),
             plan,
         }
     }
@@ -145,6 +148,7 @@ impl Door {
             tally: self.places.borrow().tally(),
             longest_wait: self.longest_wait.get(),
             after_the_end: self.after_the_end.get(),
+            out_of_descriptors: self.out_of_descriptors.get(),
             strays_after: self.strays.get(),
             ..Seen::default()
         }
@@ -305,9 +309,16 @@ impl Guests {
     }
 
     pub(super) async fn take_in<A>(&mut self, accepted: io::Result<(TcpStream, A)>) {
-        let Ok((stream, _)) = accepted else {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             // Out of descriptors, or the caller has gone: neither ends the receiver.
-            return rest(REST).await;
+            Err(error) => {
+                let none_left = is_out_of_descriptors(&error);
+                self.door
+                    .out_of_descriptors
+                    .set(none_left || self.door.out_of_descriptors.get());
+                return rest(REST).await;
+            }
         };
         let Some(seat) = Seat::take(&self.door.places, self.door.clock) else {
             return;
