@@ -294,8 +294,8 @@ fn a_flood_of_connections_drives_no_caller_away() {
     check_counts(&done.run, &done.made, false);
 }
 
-/// Callbacks that came while the books were closed were answered 200 and in no count; those that one
-/// shard passed on to another which had closed were counted, and of no kind.
+/// Callbacks that came while the books were closed were answered 200 and in no count; those that
+/// one shard passed on to another which had closed were counted, and of no kind.
 #[test]
 fn what_is_answered_while_shards_close_their_books_is_in_them() {
     let observe = "[observe]\nmode = \"both\"\n\
