@@ -3,7 +3,8 @@
 //!
 //! A stamp less the instant of its callback is known; what the clock of the service showed at the
 //! origin of the run is bounded by every stamped work ([`crate::record::stamps`]). The middle of
-//! those bounds stands for it, and half of what they leave open is the uncertainty of every lag.
+//! those bounds stands for it, and half of what they leave open moves all lags by the same amount.
+//! What the clock cuts off, half of its resolution up or down, is each lag's own.
 
 use super::binomial::float;
 use super::quantiles::{Quantiles, rank};
@@ -13,14 +14,14 @@ use crate::record::stamps::ClockBounds;
 /// The name of the metric. It is none of the catalogue: its values are known at the end of a run.
 pub const CALLBACK_LAG: &str = "callback_lag";
 
-/// The lags, in seconds. All of them may be wrong by the same amount, up or down: so some may be
-/// less than nothing.
+/// The lags, in seconds. Each may be wrong by the uncertainty, up or down: so some may be less than
+/// nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallLags {
     /// In ascending order, and how often.
     lags: Vec<(f64, u64)>,
     count: u64,
-    /// By how much all of them may be wrong, up or down, in seconds.
+    /// By how much each of them may be wrong, up or down, in seconds.
     pub uncertainty: f64,
     /// To how much the clock of the service tells, in seconds.
     pub resolution: f64,
