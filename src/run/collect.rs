@@ -37,6 +37,9 @@ pub(super) struct Collector {
     orders: Orders,
     merge: Merge,
     shards: Vec<Told>,
+    /// All shards have finished, and were told to hear out the receiver of callbacks.
+    hears_out: bool,
+    /// All have, and were told to close their books.
     closes: bool,
     snapshot: Snapshot,
     /// None where no rows are kept.
@@ -49,7 +52,8 @@ pub(super) struct Collector {
 #[derive(Debug, Default)]
 struct Told {
     health: Health,
-    finished: Option<Tick>,
+    has_finished: bool,
+    heard_out: Option<Tick>,
     has_ended: bool,
 }
 
@@ -85,6 +89,7 @@ impl Collector {
             orders,
             merge: Merge::new(shards),
             shards: (0..shards).map(|_| Told::default()).collect(),
+            hears_out: false,
             closes: false,
             snapshot: Snapshot::of_load(crate::arrival::length(&plan.load)),
             area: plan.report.works.then(AreaBooks::default),
@@ -103,8 +108,12 @@ impl Collector {
                     self.shards[shard].health = health;
                     self.merge.put(shard, *interval);
                 }
-                Message::Finished(at) => {
-                    self.shards[shard].finished = Some(at);
+                Message::Finished => {
+                    self.shards[shard].has_finished = true;
+                    self.close_together();
+                }
+                Message::HeardOut(at) => {
+                    self.shards[shard].heard_out = Some(at);
                     self.close_together();
                 }
                 Message::Ended => self.ended(shard),
@@ -123,11 +132,16 @@ impl Collector {
         }
     }
 
-    /// Once the last shard has finished all close their books, as of the same instant.
+    /// Once the last shard has finished all hear out the receiver of callbacks; once the last has,
+    /// and what is another's was passed on, all close their books as of the same instant.
     fn close_together(&mut self) {
         let left = || self.shards.iter().filter(|shard| !shard.has_ended);
-        let last = left().filter_map(|shard| shard.finished).max();
-        if let Some(at) = last.filter(|_| left().all(|shard| shard.finished.is_some())) {
+        if !self.hears_out && left().all(|shard| shard.has_finished) {
+            self.hears_out = true;
+            self.orders.hear_out();
+        }
+        let last = left().filter_map(|shard| shard.heard_out).max();
+        if let Some(at) = last.filter(|_| left().all(|shard| shard.heard_out.is_some())) {
             self.closes = true;
             self.orders.close(at);
         }
@@ -341,14 +355,27 @@ mod tests {
     #[test]
     fn all_close_when_the_last_has_finished() {
         let told = vec![
-            (0, Message::Finished(Tick(9))),
-            (1, Message::Finished(Tick(5))),
+            (0, Message::Finished),
+            (1, Message::Finished),
+            (0, Message::HeardOut(Tick(9))),
+            (1, Message::HeardOut(Tick(5))),
             (0, Message::Ended),
             (1, Message::Ended),
         ];
         let (orders, _) = orders_after(told, 2);
-        let close = vec![Order::Close(Tick(9))];
+        let close = vec![Order::HearOut, Order::Close(Tick(9))];
         assert_eq!(orders, [close.clone(), close]);
+    }
+
+    #[test]
+    fn nobody_closes_before_the_last_has_heard_out_the_receiver() {
+        let told = vec![
+            (0, Message::Finished),
+            (1, Message::Finished),
+            (0, Message::HeardOut(Tick(9))),
+        ];
+        let (orders, _) = orders_after(told, 2);
+        assert_eq!(orders, [[Order::HearOut], [Order::HearOut]]);
     }
 
     #[test]
@@ -358,11 +385,12 @@ mod tests {
             (1, second(0, 4)),
             (1, Message::Ended),
             (0, second(1, 5)),
-            (0, Message::Finished(Tick(9))),
+            (0, Message::Finished),
+            (0, Message::HeardOut(Tick(9))),
             (0, Message::Ended),
         ];
         let (orders, snapshot) = orders_after(told, 2);
-        let [stop, close] = &orders[0][..] else {
+        let [stop, Order::HearOut, close] = &orders[0][..] else {
             panic!("{orders:?}");
         };
         assert!(matches!(stop, Order::StopLoad(_)), "{orders:?}");
@@ -374,7 +402,15 @@ mod tests {
 
     #[test]
     fn the_others_close_when_the_last_that_had_not_finished_dies() {
-        let told = vec![(0, Message::Finished(Tick(9))), (1, Message::Ended)];
+        let told = vec![(0, Message::Finished), (1, Message::Ended)];
+        let (orders, _) = orders_after(told, 2);
+        assert_eq!(orders[0].last(), Some(&Order::HearOut));
+        let told = vec![
+            (0, Message::Finished),
+            (1, Message::Finished),
+            (0, Message::HeardOut(Tick(9))),
+            (1, Message::Ended),
+        ];
         let (orders, _) = orders_after(told, 2);
         assert_eq!(orders[0].last(), Some(&Order::Close(Tick(9))));
     }

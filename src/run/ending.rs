@@ -28,8 +28,6 @@ pub(super) struct Ending {
     pub(super) warm: u64,
     /// What the receiver of callbacks saw, where there was one.
     pub(super) receiver: Option<Seen>,
-    /// Callbacks that came when the books were closed.
-    after_the_end: u64,
     /// Submits that had no place for the URL at which the service is to call.
     without_url: u64,
     /// What died, a shard or the receiver, and why.
@@ -79,7 +77,6 @@ impl Ending {
     /// What of callbacks is in no count.
     pub(super) fn unheard(&self) -> Vec<String> {
         let seen = self.receiver.unwrap_or_default();
-        let late = self.after_the_end + seen.after_the_end;
         let Strays {
             bad_token,
             malformed,
@@ -90,7 +87,7 @@ impl Ending {
         let line = |times: u64, what: &str| (times > 0).then(|| format!("{times} {what}"));
         [
             line(
-                late,
+                seen.after_the_end,
                 "callbacks came when the books were closed: they are in no count",
             ),
             line(strays, "requests that were no callbacks came then, too"),
@@ -123,7 +120,6 @@ impl Ending {
         self.interrupted |= shard.interrupted;
         self.add_disturbances(shard.disturbances.as_ref());
         self.warm += shard.warm;
-        self.after_the_end += shard.after_the_end;
         self.without_url += shard.without_url;
     }
 }

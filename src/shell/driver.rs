@@ -50,8 +50,10 @@ pub enum Message {
     Calls(Vec<CallNote>),
     /// An interval that has ended, and how the shard is doing.
     Interval(Box<Interval>, Health),
-    /// Its own part of the run was over then. It goes on hearing the others until all are.
-    Finished(Tick),
+    /// Its own part of the run is over. It goes on hearing the others until all are.
+    Finished,
+    /// It has taken in the last callback before then, and told the others what is theirs.
+    HeardOut(Tick),
     /// It tells no more: the last message.
     Ended,
 }
@@ -138,8 +140,6 @@ pub struct Finished {
     pub interrupted: bool,
     /// Connections that stood at the first instant, of those that `http.warm_up` asks for.
     pub warm: u64,
-    /// Callbacks that came when the books were closed: they are in no count.
-    pub after_the_end: u64,
     /// Submits whose body had no place for the URL at which the service is to call.
     pub without_url: u64,
 }
@@ -162,7 +162,6 @@ impl Finished {
             disturbances: None,
             interrupted: false,
             warm: 0,
-            after_the_end: 0,
             without_url: 0,
         }
     }
@@ -203,6 +202,8 @@ pub struct Driver {
     inbound: UnboundedReceiver<Order>,
     /// What the receiver of callbacks has to say.
     told: Told,
+    /// It may say more.
+    listens: bool,
     /// The way to the other shards.
     orders: Orders,
     reports: Reports,
@@ -216,10 +217,12 @@ pub struct Driver {
     warm: u64,
     /// The collector knows that this shard's part is over.
     has_finished: bool,
-    /// When all shards had finished.
+    /// All shards have finished.
+    hears_out: bool,
+    /// The collector knows that this one has heard the last callback.
+    has_heard_out: bool,
+    /// When all shards had.
     close_at: Option<Tick>,
-    /// Callbacks that came later.
-    after_the_end: u64,
 }
 
 impl Driver {
@@ -245,6 +248,7 @@ impl Driver {
             counts,
             inbound,
             told,
+            listens: true,
             orders,
             reports,
             health: Health::default(),
@@ -254,8 +258,9 @@ impl Driver {
             interrupted: false,
             warm: 0,
             has_finished: false,
+            hears_out: false,
+            has_heard_out: false,
             close_at: None,
-            after_the_end: 0,
         }
     }
 
@@ -287,7 +292,10 @@ impl Driver {
                 biased;
                 () = self.inbox.arrived.notified() => {}
                 Some(order) = self.inbound.recv() => self.hear(order),
-                Some(told) = self.told.recv() => self.take_told(told),
+                told = self.told.recv(), if self.listens => match told {
+                    Some(told) => self.engine.handle(told),
+                    None => self.listens = false,
+                },
                 rung = alarm.until(self.engine.next_wakeup_in_steps(self.step)) => rung?,
             }
         }
@@ -298,15 +306,6 @@ impl Driver {
             self.hear(order);
         }
         while let Ok(told) = self.told.try_recv() {
-            self.take_told(told);
-        }
-    }
-
-    fn take_told(&mut self, told: Input) {
-        let end = self.close_at.unwrap_or(Tick::NEVER);
-        if matches!(told, Input::Callback { at, .. } if at > end) {
-            self.after_the_end += 1;
-        } else {
             self.engine.handle(told);
         }
     }
@@ -317,6 +316,11 @@ impl Driver {
             Order::StopLoad(at) => self.engine.handle(Input::StopLoad { at }),
             Order::StopRun(at) => self.engine.handle(Input::StopRun { at }),
             Order::Hear(news) => self.engine.handle(Input::News(news)),
+            // Whoever calls from now on is told that nobody listens; what was taken comes yet.
+            Order::HearOut => {
+                self.told.close();
+                self.hears_out = true;
+            }
             Order::Close(at) => self.close_at = Some(at),
         }
     }
@@ -400,7 +404,11 @@ impl Driver {
         }
         // Where there is no room the next turn tries again: one comes when an interval ends.
         if is_finished && !self.has_finished {
-            self.has_finished = self.reports.send(Message::Finished(now)).is_ok();
+            self.has_finished = self.reports.send(Message::Finished).is_ok();
+        }
+        // What was about works of others is on its way to them, before they are told to close.
+        if self.hears_out && !self.listens && !self.has_heard_out {
+            self.has_heard_out = self.reports.send(Message::HeardOut(now)).is_ok();
         }
     }
 
@@ -412,11 +420,6 @@ impl Driver {
     }
 
     fn finish(mut self, end: Tick, late: &Late) -> Finished {
-        // Whoever has something to say from now on is told that nobody listens.
-        self.told.close();
-        while let Ok(told) = self.told.try_recv() {
-            self.take_told(told);
-        }
         let mut finished = Finished::of(self.engine, end);
         self.unsent.append(&mut finished.intervals);
         self.health.out_of_descriptors = self.counts.out_of_descriptors();
@@ -428,7 +431,6 @@ impl Driver {
             disturbances: Some(late.take()),
             interrupted: self.interrupted,
             warm: self.warm,
-            after_the_end: self.after_the_end,
             without_url: self.requests.without_url(),
             ..finished
         }

@@ -19,7 +19,10 @@ pub enum Order {
     StopLoad(Tick),
     /// Stop everything at this instant, report.
     StopRun(Tick),
-    /// All shards have finished: close the books as of this instant.
+    /// All shards have finished: take in what the receiver of callbacks still has to say, and then
+    /// listen to it no more.
+    HearOut,
+    /// All shards have heard it out: close the books as of this instant.
     Close(Tick),
     /// Another shard tells something.
     Hear(News),
@@ -64,7 +67,12 @@ impl Orders {
         self.to_all(&Order::StopRun(self.ahead()))
     }
 
-    /// All shards have finished, the last of them at this instant.
+    /// All shards have finished.
+    pub fn hear_out(&self) {
+        self.to_all(&Order::HearOut);
+    }
+
+    /// All shards have heard out the receiver, the last of them at this instant.
     pub fn close(&self, at: Tick) {
         self.to_all(&Order::Close(at));
     }

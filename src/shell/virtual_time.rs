@@ -103,7 +103,8 @@ impl Play {
         }
         let end = self.world.now();
         for LastWord(reports) in shards {
-            reports.send_waiting(Message::Finished(end));
+            reports.send_waiting(Message::Finished);
+            reports.send_waiting(Message::HeardOut(end));
         }
         let (engines, service) = self.world.end();
         let finished = engines.into_iter().map(|engine| Finished {
@@ -141,7 +142,7 @@ impl Play {
                 Order::StopLoad(_) => Input::StopLoad { at },
                 Order::StopRun(_) => Input::StopRun { at },
                 // That all have finished, and what the others say, the world knows itself.
-                Order::Close(_) | Order::Hear(_) => continue,
+                Order::HearOut | Order::Close(_) | Order::Hear(_) => continue,
             };
             self.interrupted = true;
             self.world.tell(at, &input);
