@@ -187,6 +187,19 @@ impl Inbox {
     }
 }
 
+/// How far a shard's part of the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// It goes on.
+    Goes,
+    /// The collector knows that it is over.
+    Finished,
+    /// That of every shard is.
+    HearsOut,
+    /// The collector knows that the last callback was heard.
+    HeardOut,
+}
+
 /// One shard.
 #[derive(Debug)]
 pub struct Driver {
@@ -215,12 +228,7 @@ pub struct Driver {
     interrupted: bool,
     /// Connections that stood at the origin.
     warm: u64,
-    /// The collector knows that this shard's part is over.
-    has_finished: bool,
-    /// All shards have finished.
-    hears_out: bool,
-    /// The collector knows that this one has heard the last callback.
-    has_heard_out: bool,
+    part: Part,
     /// When all shards had.
     close_at: Option<Tick>,
 }
@@ -257,9 +265,7 @@ impl Driver {
             refusal: None,
             interrupted: false,
             warm: 0,
-            has_finished: false,
-            hears_out: false,
-            has_heard_out: false,
+            part: Part::Goes,
             close_at: None,
         }
     }
@@ -319,14 +325,14 @@ impl Driver {
             // Whoever calls from now on is told that nobody listens; what was taken comes yet.
             Order::HearOut => {
                 self.told.close();
-                self.hears_out = true;
+                self.part = Part::HearsOut;
             }
             Order::Close(at) => self.close_at = Some(at),
         }
     }
 
     fn take_in(&mut self) {
-        if self.has_finished {
+        if self.part > Part::Goes {
             // Probes go on until all shards have finished.
             self.inbox.inputs.borrow_mut().clear();
             return;
@@ -398,17 +404,19 @@ impl Driver {
     /// Tells the other shards what they must hear, and the collector that this one has finished.
     fn rest(&mut self) {
         let now = self.clock.now();
-        let is_finished = self.has_finished || self.engine.is_finished(now);
+        let has_finished = self.part > Part::Goes;
+        let is_finished = has_finished || self.engine.is_finished(now);
         for (shard, news) in self.engine.take_news(is_finished) {
             self.orders.tell(shard, news);
         }
         // Where there is no room the next turn tries again: one comes when an interval ends.
-        if is_finished && !self.has_finished {
-            self.has_finished = self.reports.send(Message::Finished).is_ok();
+        if is_finished && !has_finished && self.reports.send(Message::Finished).is_ok() {
+            self.part = Part::Finished;
         }
         // What was about works of others is on its way to them, before they are told to close.
-        if self.hears_out && !self.listens && !self.has_heard_out {
-            self.has_heard_out = self.reports.send(Message::HeardOut(now)).is_ok();
+        let hears_out = self.part == Part::HearsOut && !self.listens;
+        if hears_out && self.reports.send(Message::HeardOut(now)).is_ok() {
+            self.part = Part::HeardOut;
         }
     }
 
