@@ -39,7 +39,7 @@ budget = "2600/s"
 fn main() {
     let plan = Arc::new(resolve::read(SCENARIO, &[], &|_| Err(String::new())).unwrap());
     let run = world::run(&plan, &Network::IDEAL, Vec::new(), &mut Unwatched);
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     let count = |of| run.snapshot.counts.get(of);
     println!("works {}", count(Count::Sent));
     println!("polls {}", count(Count::Polls));

@@ -102,7 +102,7 @@ fn interval_of(law: &str, poll: &str, polls: f64) -> f64 {
 fn play(plan: Plan) -> (f64, f64, f64) {
     let mut rows = Rows::default();
     let run = world::run(&Arc::new(plan), &Network::IDEAL, Vec::new(), &mut rows);
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     let truth: BTreeMap<String, _> = (run.truth.rows())
         .map(|row| (row.work_id.clone(), row))
         .collect();

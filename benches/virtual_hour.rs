@@ -28,7 +28,7 @@ fn main() {
     let begin = std::time::Instant::now();
     let run = world::run(&plan, &Network::IDEAL, Vec::new(), &mut Unwatched);
     let wall = begin.elapsed().as_secs_f64();
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     let counts = &run.snapshot.counts;
     let (works, polls) = (counts.get(Count::Sent), counts.get(Count::Polls));
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -401,7 +401,9 @@ impl Report {
         mut reasons: Vec<Reason>,
     ) -> Self {
         reasons.extend(late_generator(&snapshot, limits));
-        let books = snapshot.check_books();
+        let died = |why: &Reason| why.code == Code::ShardDied;
+        let is_whole = facts.ended_by != EndedBy::Killed && !reasons.iter().any(died);
+        let books = snapshot.check_books(is_whole);
         reasons.extend(books.err().map(|line| open_books(&line)));
         let slo: Vec<Judgement> = promises
             .iter()

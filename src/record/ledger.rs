@@ -261,6 +261,29 @@ impl Gauges {
     }
 }
 
+/// Checks that each callback is of one kind, once none of them waits for its work any more.
+pub fn balance_callbacks(counts: &Counts) -> Result<(), String> {
+    let kinds = [
+        Count::CallbacksFirst,
+        Anomaly::DuplicateCallback.into(),
+        Count::CallbacksOpen,
+        Count::CallbacksUnreadable,
+        Count::CallbacksRefused,
+        Count::CallbacksUnaccepted,
+        Anomaly::UnknownWork.into(),
+    ];
+    let (all, kinds) = (
+        counts.get(Count::Callbacks),
+        kinds.map(|kind| counts.get(kind)).iter().sum::<u64>(),
+    );
+    if all != kinds {
+        return Err(format!(
+            "callbacks = those of each kind: {all} is not {kinds}"
+        ));
+    }
+    Ok(())
+}
+
 /// Checks the three sums; the error names the one that does not hold, with its figures.
 pub fn balance(counts: &Counts, gauges: &Gauges) -> Result<(), String> {
     let sum = |terms: &[Count]| terms.iter().map(|term| counts.get(*term)).sum::<u64>();
@@ -308,6 +331,18 @@ mod tests {
             assert_eq!(Count::from(anomaly).name(), anomaly.word());
             assert_eq!(Count::from(anomaly).group(), Group::Anomalies);
         }
+    }
+
+    #[test]
+    fn a_callback_of_no_kind_is_missed() {
+        let mut counts = Counts::default();
+        counts.add(Count::Callbacks, 3);
+        counts.add(Count::CallbacksFirst, 1);
+        counts.add(Anomaly::UnknownWork.into(), 1);
+        let error = balance_callbacks(&counts).unwrap_err();
+        assert!(error.ends_with("3 is not 2"), "{error}");
+        counts.add(Anomaly::DuplicateCallback.into(), 1);
+        assert_eq!(balance_callbacks(&counts), Ok(()));
     }
 
     #[test]

@@ -187,17 +187,19 @@ impl Inbox {
     }
 }
 
-/// How far a shard's part of the run is.
+/// How far the end of a run has come for a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    /// It goes on.
-    Goes,
-    /// The collector knows that it is over.
+enum Phase {
+    /// Its part goes on.
+    Open,
+    /// The collector knows that its part is over.
     Finished,
-    /// That of every shard is.
+    /// All shards have finished: it takes in the last callbacks.
     HearsOut,
-    /// The collector knows that the last callback was heard.
+    /// The collector knows that it has.
     HeardOut,
+    /// All shards have, the last of them then.
+    Closes(Tick),
 }
 
 /// One shard.
@@ -228,9 +230,7 @@ pub struct Driver {
     interrupted: bool,
     /// Connections that stood at the origin.
     warm: u64,
-    part: Part,
-    /// When all shards had.
-    close_at: Option<Tick>,
+    phase: Phase,
 }
 
 impl Driver {
@@ -265,8 +265,7 @@ impl Driver {
             refusal: None,
             interrupted: false,
             warm: 0,
-            part: Part::Goes,
-            close_at: None,
+            phase: Phase::Open,
         }
     }
 
@@ -287,7 +286,7 @@ impl Driver {
             let has_more = self.hand_out();
             self.report();
             self.rest();
-            if let Some(end) = self.close_at {
+            if let Phase::Closes(end) = self.phase {
                 return Ok(self.finish(end, &late));
             }
             if has_more {
@@ -325,14 +324,14 @@ impl Driver {
             // Whoever calls from now on is told that nobody listens; what was taken comes yet.
             Order::HearOut => {
                 self.told.close();
-                self.part = Part::HearsOut;
+                self.phase = Phase::HearsOut;
             }
-            Order::Close(at) => self.close_at = Some(at),
+            Order::Close(at) => self.phase = Phase::Closes(at),
         }
     }
 
     fn take_in(&mut self) {
-        if self.part > Part::Goes {
+        if self.phase >= Phase::Finished {
             // Probes go on until all shards have finished.
             self.inbox.inputs.borrow_mut().clear();
             return;
@@ -404,19 +403,19 @@ impl Driver {
     /// Tells the other shards what they must hear, and the collector that this one has finished.
     fn rest(&mut self) {
         let now = self.clock.now();
-        let has_finished = self.part > Part::Goes;
-        let is_finished = has_finished || self.engine.is_finished(now);
+        let is_finished = self.phase >= Phase::Finished || self.engine.is_finished(now);
         for (shard, news) in self.engine.take_news(is_finished) {
             self.orders.tell(shard, news);
         }
+        // What is another's is on its way by now, before that shard is told to close.
+        let (message, then) = match self.phase {
+            Phase::Open if is_finished => (Message::Finished, Phase::Finished),
+            Phase::HearsOut if !self.listens => (Message::HeardOut(now), Phase::HeardOut),
+            _ => return,
+        };
         // Where there is no room the next turn tries again: one comes when an interval ends.
-        if is_finished && !has_finished && self.reports.send(Message::Finished).is_ok() {
-            self.part = Part::Finished;
-        }
-        // What was about works of others is on its way to them, before they are told to close.
-        let hears_out = self.part == Part::HearsOut && !self.listens;
-        if hears_out && self.reports.send(Message::HeardOut(now)).is_ok() {
-            self.part = Part::HeardOut;
+        if self.reports.send(message).is_ok() {
+            self.phase = then;
         }
     }
 

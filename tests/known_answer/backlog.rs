@@ -101,7 +101,7 @@ fn drive(plan: &Arc<Plan>) -> Driven {
     for interval in engine.take_intervals() {
         driven.snapshot.absorb(&interval);
     }
-    driven.snapshot.check_books().unwrap();
+    driven.snapshot.check_books(true).unwrap();
     driven
 }
 

@@ -56,7 +56,7 @@ fn run(rest: &str, network: &Network) -> (Plan, Tape, VirtualRun) {
     let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
     let mut tape = Tape::default();
     let run = world::run(&Arc::new(plan.clone()), network, Vec::new(), &mut tape);
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     (plan, tape, run)
 }
 

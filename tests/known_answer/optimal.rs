@@ -37,7 +37,7 @@ fn play(law: &str, poll: &str, curve: &str) -> Played {
     let plan = resolve::read(&text, &[], &read).unwrap();
     let mut tape = Tape::default();
     let run = run(&plan.into(), &Network::IDEAL, Vec::new(), &mut tape);
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     let mut last = BTreeMap::new();
     for (at, slot, _) in &tape.submits {
         last.insert((slot.index, slot.generation), *at);

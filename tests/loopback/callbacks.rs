@@ -294,6 +294,39 @@ fn a_flood_of_connections_drives_no_caller_away() {
     check_counts(&done.run, &done.made, false);
 }
 
+/// Callbacks that came while the books were closed were answered 200 and in no count; those that
+/// one shard passed on to another which had closed were counted, and of no kind.
+#[test]
+fn what_is_answered_while_shards_close_their_books_is_in_them() {
+    let observe = "[observe]\nmode = \"both\"\n\
+                   [observe.callback]\nmax_body = \"4KiB\"\nlinger = \"2s\"\npark_for = \"1s\"\n";
+    let habits = Habits {
+        insists: 8,
+        ..Habits::default()
+    };
+    let host = Host::start(Caller::new(habits));
+    let folder = Folder::new(&scenario(&host.url(), observe));
+    let mut command = folder.run();
+    command.args(["--shards", "3"]);
+    let said = said(&mut command);
+    said.check(0, &[]);
+    let (caller, _) = host.stop();
+    let made = caller.made();
+    let answered = |status| made.iter().filter(|it| it.status == Some(status)).count() as u64;
+    let run = Run::read(&folder.out());
+    run.check_books();
+    assert_eq!(callbacks(&run, "callbacks"), answered(200));
+    let rows = rows(&folder, "callbacks.csv").len() as u64;
+    assert_eq!(rows, answered(200));
+    let notes = run.summary["notes"].to_string();
+    let late = answered(503);
+    assert_eq!(
+        notes.contains(&format!("\"{late} callbacks came when")),
+        late > 0,
+        "{notes}"
+    );
+}
+
 /// Whose fault it is that no callback told of any end nobody can say: it was a pass.
 #[test]
 fn a_run_that_heard_no_callback_is_invalid() {

@@ -64,7 +64,7 @@ fn played(plan: &Arc<Plan>, shards: usize) -> (Rows, VirtualRun) {
     };
     let mut rows = Rows::default();
     let run = world::run_sharded(plan, shards, &network, Vec::new(), &mut rows);
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     assert_eq!(rows.area.clone().compare(Span::ZERO), Ok(()));
     (rows, run)
 }
@@ -200,7 +200,7 @@ fn faulty(callback: &str, fault: &str) -> VirtualRun {
     );
     let plan = Arc::new(resolve::read(&text, &[], &|_| Err(String::new())).unwrap());
     let run = world::run_sharded(&plan, 1, &Network::IDEAL, Vec::new(), &mut Rows::default());
-    run.snapshot.check_books().unwrap();
+    run.snapshot.check_books(true).unwrap();
     run
 }
 

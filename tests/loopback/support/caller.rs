@@ -96,6 +96,8 @@ pub(crate) struct Habits {
     pub(crate) slow_connections: usize,
     /// From its first call on somebody opens connections and closes them, as fast as can be.
     pub(crate) floods: bool,
+    /// So many go on telling of the first work, until nobody answers.
+    pub(crate) insists: usize,
     /// It says the URL that it is to call again in each answer.
     pub(crate) echoes: bool,
     /// Whom it believes where it calls over TLS.
@@ -210,6 +212,10 @@ impl Caller {
                 while !ended.load(Ordering::Relaxed) && TcpStream::connect(address).is_ok() {}
             }));
         }
+        while seq == 0 && self.callers.len() < self.habits.insists {
+            let line = line.clone();
+            self.callers.push(thread::spawn(move || line.insist()));
+        }
         let life = Life {
             ends: request.at + LIFE.as_secs_f64(),
             fails: seq % ROUND == 1,
@@ -246,6 +252,7 @@ impl Service for Caller {
 }
 
 /// The calls about one work.
+#[derive(Clone)]
 struct Line {
     seq: u64,
     id: String,
@@ -283,6 +290,21 @@ impl Line {
                     break;
                 }
             }
+        }
+    }
+
+    fn insist(&self) {
+        let mut status = Some(200);
+        while status.is_some() {
+            status = self.call(Kind::Completed, "insisting");
+            let made = Made {
+                seq: self.seq,
+                kind: Kind::Completed,
+                delivery: "insisting".to_owned(),
+                is_early: false,
+                status,
+            };
+            self.log.send(made).unwrap();
         }
     }
 
