@@ -155,6 +155,11 @@ pub(super) fn secrets(plan: &Plan) -> Result<(), Mistake> {
     Ok(())
 }
 
+/// As it is: RFC 3986 calls these characters unreserved.
+fn stands_in_a_url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
 fn keys(plan: &Plan) -> Result<Keys, Mistake> {
     let callback = &plan.observe.callback;
     let token = match &callback.token {
@@ -168,6 +173,14 @@ fn keys(plan: &Plan) -> Result<Keys, Mistake> {
                      expected {SHORTEST_TOKEN} or more\n\
                      hint: openssl rand -hex 16 draws one",
                     token.expose().len()
+                )));
+            }
+            if !token.expose().bytes().all(stands_in_a_url) {
+                return Err(Mistake(format!(
+                    "the token at {place} = \"{reference}\" would look different in a URL, and could \
+                     not be covered where a service says it again: expected letters, digits and \
+                     -._~ alone\n\
+                     hint: openssl rand -hex 16 draws one"
                 )));
             }
             token

@@ -181,7 +181,7 @@ pub const KEYS: &[Key] = &[
     key("observe.callback.public_url", Kind::Url, Nothing, "By which base URL the service reaches the receiver, where a tunnel or proxy stands between; omitted = where it listens."),
     key("observe.callback.tls_cert", File, Nothing, "A PEM file: the receiver speaks TLS with this certificate chain."),
     key("observe.callback.tls_key", Secret, Nothing, "Where the private key comes from, PEM: env:NAME or file:PATH."),
-    key("observe.callback.token", Secret, Nothing, "The path segment after public_url that a callback must carry, at least 16 characters; omitted = drawn anew for each run. Anything else is answered 404."),
+    key("observe.callback.token", Secret, Nothing, "The path segment after public_url that a callback must carry, at least 16 letters, digits and -._~; omitted = drawn anew for each run. Anything else is answered 404."),
     key("observe.callback.url", Choice(&["body", "header", "server"]), Default("\"body\""), "How the URL reaches the service: in the body of the submit, in a header of it, or it is configured at the service."),
     key("observe.callback.field", Pointer, When("url", "body", "\"/callback_url\""), "Where in the body."),
     key("observe.callback.header", Text, When("url", "header", "\"X-Callback-URL\""), "In which header."),

@@ -430,6 +430,7 @@ fn what_cannot_be_is_said_before_the_load() {
             head("simulator")
         );
         let folder = Folder::new(&text);
+        fs::write(folder.path("token"), "c2l4dGVlbiBieXRlcw+/==").unwrap();
         let mut command = folder.run();
         command.env(TOKEN_NAME, "short");
         let said = said(&mut command);
@@ -454,6 +455,11 @@ fn what_cannot_be_is_said_before_the_load() {
     );
     let token = format!("token = \"env:{TOKEN_NAME}\"");
     check(&token, "", &["could be guessed", "16"]);
+    check(
+        "token = \"file:token\"",
+        "",
+        &["look different in a URL", "letters, digits"],
+    );
     check("token = \"env:NOT_THERE\"", "", &["NOT_THERE", "not set"]);
     check(
         "signature = { scheme = \"standard\", secrets = [\"env:NOT_THERE\"] }",

@@ -36,7 +36,7 @@ use crate::shell::watchdog::Probes;
 use crate::time::{Span, Tick};
 use crate::wire::Headers;
 use crate::wire::callback::{Call, CallbackUrls, Callbacks};
-use crate::work::{CallbackNotice, CallbackSaid};
+use crate::work::{About, CallbackNotice, CallbackSaid, WorkId};
 
 /// The most of a request's head that is held.
 const HEAD: usize = 64 << 10;
@@ -223,14 +223,24 @@ impl Door {
         }
     }
 
-    /// A service may send back what it was sent, with the token in it.
+    /// A service may send back what it was sent, with the token in it. An id with the token in it
+    /// is nobody's after that.
     fn cover(&self, notice: &mut CallbackNotice) {
-        if let CallbackSaid::Terminal(terminal) = &mut notice.said
-            && self.token.stands_in(terminal.body.as_bytes())
-        {
-            let mut bytes = terminal.body.as_bytes().to_vec();
+        if let About::Id(WorkId(id)) = &mut notice.about {
+            self.cover_text(id);
+        }
+        match &mut notice.said {
+            CallbackSaid::Terminal(terminal) => self.cover_text(&mut terminal.body),
+            CallbackSaid::Open { status, .. } => self.cover_text(status),
+            CallbackSaid::Nothing => {}
+        }
+    }
+
+    fn cover_text(&self, text: &mut Box<str>) {
+        if self.token.stands_in(text.as_bytes()) {
+            let mut bytes = text.as_bytes().to_vec();
             self.token.cover(&mut bytes);
-            terminal.body = String::from_utf8_lossy(&bytes).into();
+            *text = String::from_utf8_lossy(&bytes).into();
         }
     }
 

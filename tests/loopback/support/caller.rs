@@ -328,6 +328,7 @@ impl Line {
             Kind::Failed => said(&self.id, "failed"),
             Kind::Running => said(&self.id, "running"),
             Kind::Gibberish => "<html>".to_owned(),
+            Kind::Stranger if self.habits.echoes => said(self.url.as_str(), "completed"),
             Kind::Stranger => said("nobody's", "completed"),
             Kind::TooLong => "x".repeat(5_000),
             Kind::FarTooLong => "x".repeat(5_000_000),
