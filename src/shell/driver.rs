@@ -38,8 +38,6 @@ pub(super) const ROWS_A_MESSAGE: usize = 256;
 /// are due close together share a wake-up, which costs more than a request. `poll_wait` has it.
 const STEPS_AN_INTERVAL: u64 = 2_000;
 const LONGEST_STEP: Span = Span(250_000);
-/// Over how many intervals the share of a core is judged.
-const CPU_INTERVALS: usize = 10;
 
 /// What a shard tells the collector.
 #[derive(Debug)]
@@ -260,7 +258,7 @@ impl Driver {
             orders,
             reports,
             health: Health::default(),
-            core: CoreShare::over(CPU_INTERVALS),
+            core: CoreShare::default(),
             unsent: Vec::new(),
             refusal: None,
             interrupted: false,

@@ -28,6 +28,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{Receiver as Inbound, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
+use tokio::time::MissedTickBehavior;
 
 use super::RunClock;
 use super::core_share::CoreShare;
@@ -49,8 +50,6 @@ pub use places::Tally;
 const NOTICES: usize = 256;
 /// How often slow connections are looked at, and strays are told.
 const TICK: Span = Span::from_millis(50);
-/// Ticks in the time over which the share of a core is judged: ten seconds, as of a shard.
-const CPU_TICKS: usize = 200;
 
 /// The way on which shards are told.
 pub type Told = Inbound<Input>;
@@ -284,8 +283,10 @@ async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<Seen> {
     let door = std::rc::Rc::new(door);
-    let mut core = CoreShare::over(CPU_TICKS);
+    let mut core = CoreShare::default();
     let mut ticks = tokio::time::interval(TICK.duration());
+    // What was missed while the process stood still is not made up for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::task::spawn_local(std::rc::Rc::clone(&door).answer_probes(probes));
     let mut guests = door::Guests::new(std::rc::Rc::clone(&door), tls);
     loop {
