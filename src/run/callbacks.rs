@@ -5,6 +5,7 @@ use super::prepare::no_key;
 use super::{Mistake, reason};
 use crate::record::ledger::Count;
 use crate::record::snapshot::Snapshot;
+use crate::report::binomial::share_bounds;
 use crate::report::{Code, EndedBy, Facts, Reason};
 use crate::scenario::{Base, Plan, SecretRef, SignaturePlan, UrlTo};
 use crate::shell::receiver::{Endpoint, Keys, NoReceiver, Seen};
@@ -99,6 +100,17 @@ pub(super) fn overloaded(plan: &Plan, seen: &Seen) -> Vec<Reason> {
              {limit:.0} %"
         );
         reasons.push(reason(Code::Cpu, Some(seen.cpu_share), Some(most), text));
+    }
+    let (probes, late) = seen.probes;
+    // Late more often than one time in a hundred, also if chance made it look worse than it is.
+    let (at_least, _) = share_bounds(late.min(probes), probes.max(1));
+    if at_least > 0.01 {
+        let limit = plan.validity.schedule_lag_p99;
+        let text = format!(
+            "the receiver of callbacks read {late} of {probes} probes more than {limit} late: \
+             callbacks came sooner than they are stamped"
+        );
+        reasons.push(reason(Code::Receiver, Some(at_least), Some(0.01), text));
     }
     let refused = seen.tally.refused;
     if refused > 0 {
@@ -218,4 +230,36 @@ fn read(
     how: fn(&SecretRef) -> Result<Secret, Missing>,
 ) -> Result<Secret, Mistake> {
     how(reference).map_err(|missing| no_key(place, reference, &missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::resolve;
+
+    #[test]
+    fn a_receiver_that_stamps_late_is_not_to_be_trusted_and_chance_alone_is_no_reason() {
+        let text = "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
+                    duration = '1s'\n[observe]\nmode = 'both'\n";
+        let plan = resolve::read(text, &[], &|_| Err(String::new())).unwrap();
+        let check = |probes, is_late: bool| {
+            let seen = Seen {
+                probes,
+                ..Seen::default()
+            };
+            assert_eq!(
+                overloaded(&plan, &seen).len(),
+                usize::from(is_late),
+                "{probes:?}"
+            );
+        };
+        check((0, 0), false);
+        check((40, 0), false);
+        // One of forty: P(Bin(40, 0.01) >= 1) is 33 %; two: 6.1 %; three: 0.7 %.
+        check((40, 1), false);
+        check((40, 2), false);
+        check((40, 3), true);
+        check((10_000, 100), false);
+        check((10_000, 150), true);
+    }
 }

@@ -242,6 +242,9 @@ pub struct Seen {
     pub longest_wait: Span,
     /// A connection was not taken as the process had no descriptor left.
     pub out_of_descriptors: bool,
+    /// Probes of the watchdog that it read, and how many of them it read later than
+    /// `validity.schedule_lag_p99`.
+    pub probes: (u64, u64),
     /// Callbacks that came when their shard had closed its books: they are in no count.
     pub after_the_end: u64,
     /// The same of strays.

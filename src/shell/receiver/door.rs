@@ -61,6 +61,8 @@ pub(super) struct Door {
     longest_wait: Cell<Span>,
     after_the_end: Cell<u64>,
     out_of_descriptors: Cell<bool>,
+    /// Probes that were read, and those of them that were read too late.
+    probes: Cell<(u64, u64)>,
 }
 
 /// What is to be answered.
@@ -96,6 +98,7 @@ impl Door {
             longest_wait: Cell::new(Span::ZERO),
             after_the_end: Cell::new(0),
             out_of_descriptors: Cell::new(false),
+            probes: Cell::default(),
             plan,
         }
     }
@@ -133,6 +136,9 @@ impl Door {
         let mut probes = probes.listen()?;
         while let Some((_, from)) = probes.next().await {
             let at = self.now();
+            let is_late = at.since(from) > self.plan.validity.schedule_lag_p99;
+            let (probes, late) = self.probes.get();
+            self.probes.set((probes + 1, late + u64::from(is_late)));
             let Some(first) = self.tell.first() else {
                 break;
             };
@@ -149,6 +155,7 @@ impl Door {
             longest_wait: self.longest_wait.get(),
             after_the_end: self.after_the_end.get(),
             out_of_descriptors: self.out_of_descriptors.get(),
+            probes: self.probes.get(),
             strays_after: self.strays.get(),
             ..Seen::default()
         }
