@@ -1,17 +1,20 @@
 //! What a plan that hears callbacks will do.
 
+use url::{Host, Url};
+
 use super::Lines;
 use crate::scenario::{Base, Find, Mode, Plan, UrlTo};
 
 /// Whether the service is on this machine.
 fn is_here(base: &Base) -> bool {
     let Base::Url(url) = base else { return true };
-    let url = url::Url::parse(url).ok();
-    let host = url
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or_default();
-    host == "localhost" || host == "[::1]" || host.starts_with("127.")
+    let url = Url::parse(url).ok();
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 pub(super) fn explain(plan: &Plan, lines: &mut Lines) {

@@ -251,7 +251,7 @@ fn of_metric(sample: &Sample, statistic: Statistic) -> Option<Estimate> {
     })
 }
 
-/// All lags may be wrong by the same amount, so both bounds are moved by it.
+/// Each lag may be wrong by the uncertainty, so both bounds are moved by it.
 fn of_lags(lags: &CallLags, statistic: Statistic) -> Estimate {
     let n = lags.count();
     let (value, low, high) = match statistic {

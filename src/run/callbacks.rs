@@ -144,12 +144,19 @@ fn knows_where(plan: &Plan) -> Result<(), Mistake> {
         )));
     }
     let simulator = &plan.simulator.callback;
-    let (key, ours, theirs) = match url {
-        UrlTo::Body(field) => ("field", &field.0, &simulator.field.0),
-        UrlTo::Header(name) => ("header", name, &simulator.header),
+    // Names of headers have no case, keys of JSON have.
+    let (key, ours, theirs, is_same) = match url {
+        UrlTo::Body(field) => {
+            let (ours, theirs) = (&field.0, &simulator.field.0);
+            ("field", ours, theirs, ours == theirs)
+        }
+        UrlTo::Header(name) => {
+            let is_same = name.eq_ignore_ascii_case(&simulator.header);
+            ("header", name, &simulator.header, is_same)
+        }
         UrlTo::Server => return Ok(()),
     };
-    if plan.target.base == Base::Simulator && !ours.eq_ignore_ascii_case(theirs) {
+    if plan.target.base == Base::Simulator && !is_same {
         return Err(Mistake(format!(
             "the built-in service looks elsewhere for the URL: found observe.callback.{key} = \
              \"{ours}\" and simulator.callback.{key} = \"{theirs}\", expected the same\n\
@@ -261,5 +268,31 @@ mod tests {
         check((40, 3), true);
         check((10_000, 100), false);
         check((10_000, 150), true);
+        let busy = Seen {
+            cpu_share: 0.96,
+            ..Seen::default()
+        };
+        assert_eq!(overloaded(&plan, &busy)[0].code, Code::Cpu);
+        let busy = Seen {
+            cpu_share: 0.94,
+            ..busy
+        };
+        assert!(overloaded(&plan, &busy).is_empty());
+    }
+
+    #[test]
+    fn a_key_of_json_in_another_case_is_another_key() {
+        let check = |keys: &str, knows: bool| {
+            let text = format!(
+                "name = 'x'\n[target]\nbase_url = 'simulator'\n[[load]]\nrate = '1/s'\n\
+                 duration = '1s'\n[observe]\nmode = 'both'\n[observe.callback]\n{keys}\n"
+            );
+            let plan = resolve::read(&text, &[], &|_| Err(String::new())).unwrap();
+            assert_eq!(knows_where(&plan).is_ok(), knows, "{keys}");
+        };
+        check("", true);
+        check("field = '/Callback_URL'", false);
+        check("url = 'header'\nheader = 'x-callback-url'", true);
+        check("url = 'header'\nheader = 'x-elsewhere'", false);
     }
 }

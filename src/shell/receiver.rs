@@ -16,6 +16,7 @@ mod reach;
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -285,13 +286,13 @@ async fn serve(
     probes: Probes,
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<Seen> {
-    let door = std::rc::Rc::new(door);
+    let door = Rc::new(door);
     let mut core = CoreShare::default();
     let mut ticks = tokio::time::interval(TICK.duration());
     // What was missed while the process stood still is not made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tokio::task::spawn_local(std::rc::Rc::clone(&door).answer_probes(probes));
-    let mut guests = door::Guests::new(std::rc::Rc::clone(&door), tls);
+    tokio::task::spawn_local(Rc::clone(&door).answer_probes(probes));
+    let mut guests = door::Guests::new(Rc::clone(&door), tls);
     loop {
         tokio::select! {
             biased;
